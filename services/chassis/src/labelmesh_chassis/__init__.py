@@ -1,0 +1,1 @@
+"""What any gRPC service of the mesh needs, and no product noun."""

@@ -1,0 +1,145 @@
+"""Calls to other services: every one has a deadline, reads and repeatable calls are retried on UNAVAILABLE, errors come back typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from labelmesh_chassis.calls import current_call
+from labelmesh_chassis.deadlines import time_left
+from labelmesh_chassis.errors import error_of
+from labelmesh_chassis.identity import IDENTITY_HEADER
+from labelmesh_chassis.methods import options_of
+from labelmesh_chassis.server import MAX_MESSAGE_BYTES
+
+
+def open_channel(
+    target: str,
+    services: Sequence[ServiceDescriptor],
+    *,
+    timeout_s: float = 10,
+    credentials: grpc.ChannelCredentials | None = None,
+) -> grpc.Channel:
+    """A channel to `target` (host:port, or dns:/// for all addresses behind a name, balanced round robin).
+
+    A call without a timeout gets `timeout_s`, or what the call being served has left where that is less. The identity and the
+    request id of the call being served go along. Failures raise the MeshError that the service raised.
+    """
+    options = [
+        ("grpc.service_config", json.dumps(service_config(services))),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+    ]
+    if credentials is None:
+        channel = grpc.insecure_channel(target, options=options)
+    else:
+        channel = grpc.secure_channel(target, credentials, options=options)
+    return grpc.intercept_channel(channel, _CallerInterceptor(timeout_s))
+
+
+def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
+    """gRPC's service config: round robin, and retries of the methods that the contract says may be sent again.
+
+    Source: https://github.com/grpc/proposal/blob/master/A6-client-retries.md.
+    """
+    names = [
+        {"service": service.full_name, "method": method.name} for service in services for method in service.methods if options_of(method).repeatable
+    ]
+    retry = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if names:
+        config["methodConfig"] = [{"name": names, "retryPolicy": retry}]
+    return config
+
+
+class _Details(NamedTuple):
+    method: str
+    timeout: float | None
+    metadata: Sequence[tuple[str, str | bytes]] | None
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: grpc.Compression | None
+
+
+class _CallerInterceptor(  # type: ignore[type-arg]
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Adds deadline, identity and request id to every call, and gives failures back as MeshError."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        return _Restoring(continuation(self._details(client_call_details), request))
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        return _Restoring(continuation(self._details(client_call_details), request))
+
+    def intercept_stream_unary(self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Iterable[Any]) -> Any:
+        return _Restoring(continuation(self._details(client_call_details), request_iterator))
+
+    def intercept_stream_stream(self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Iterable[Any]) -> Any:
+        return _Restoring(continuation(self._details(client_call_details), request_iterator))
+
+    def _details(self, given: Any) -> _Details:
+        left = time_left()
+        timeout = given.timeout if given.timeout is not None else self._timeout_s
+        metadata = list(given.metadata or ())
+        call = current_call.get()
+        if call is not None:
+            metadata.append(("x-request-id", call.request_id))
+            if IDENTITY_HEADER in call.metadata:
+                metadata.append((IDENTITY_HEADER, call.metadata[IDENTITY_HEADER]))
+        return _Details(
+            given.method,
+            timeout if left is None else min(timeout, left),
+            metadata,
+            given.credentials,
+            getattr(given, "wait_for_ready", None),
+            getattr(given, "compression", None),
+        )
+
+
+class _Restoring:
+    """A call in flight whose failures are raised as MeshError; everything else is the call's own."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def result(self, timeout: float | None = None) -> Any:
+        try:
+            return self._call.result(timeout)
+        except grpc.RpcError as failure:
+            raise error_of(failure) from failure
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        failure = self._call.exception(timeout)
+        return error_of(failure) if isinstance(failure, grpc.RpcError) else failure
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._call)
+        except grpc.RpcError as failure:
+            raise error_of(failure) from failure
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)

@@ -1,0 +1,144 @@
+"""Postgres: one engine per process, one transaction per call, and driver errors made safe before a caller sees them."""
+
+from __future__ import annotations
+
+import importlib.resources
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from labelmesh_chassis.deadlines import time_left
+from labelmesh_chassis.errors import Aborted, DeadlineExceeded, InvalidArgument, MeshError, Unavailable
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_CONFLICTS = {"40001", "40P01", "55P03"}
+_CANCELLED = "57014"
+_AWAY_CLASSES = {"08", "53", "57", "58"}
+_TEXT = {"22021", "22P05", "22001"}
+
+
+class Database:
+    """A service's own database.
+
+    `durable=False` lets a commit return before it is on disk (synchronous_commit=off): right for what may be lost in a crash,
+    like the time of a session's last activity; never for what was promised.
+    """
+
+    def __init__(self, url: str, *, application_name: str, pool_size: int = 16, durable: bool = True, statement_timeout_s: float = 10) -> None:
+        milliseconds = int(statement_timeout_s * 1000)
+        server_options = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds + 20_000}"
+        if not durable:
+            server_options += " -c synchronous_commit=off"
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_recycle=1800,
+            connect_args={"application_name": application_name, "options": server_options, "connect_timeout": 3},
+        )
+        self._statement_timeout_s = statement_timeout_s
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session whose work is committed at the end, or undone on any error.
+
+        Driver errors leave as Unavailable (the database is away), Aborted (somebody else was at the same rows), DeadlineExceeded or
+        InvalidArgument (text that Postgres cannot store). IntegrityError leaves as it is: only the caller knows what it means.
+        """
+        left = time_left()
+        try:
+            with self._sessions.begin() as session:
+                if left is not None and left < self._statement_timeout_s:
+                    session.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": str(max(1, int(left * 1000)))})
+                yield session
+        except (DBAPIError, PoolTimeout) as failure:
+            raise translate(failure) from failure
+
+    def is_up(self) -> bool:
+        """Whether the database answers."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except (DBAPIError, PoolTimeout):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+
+def translate(failure: DBAPIError | PoolTimeout) -> MeshError | DBAPIError:
+    """The safe error for a driver's error; an IntegrityError and what is a fault of ours come back as they are."""
+    if isinstance(failure, PoolTimeout):
+        return Unavailable("DATABASE_BUSY", "too many calls wait for the database; try again soon", retry_after=1)
+    state = getattr(failure.orig, "pgcode", None) or ""
+    if state in _CONFLICTS:
+        return Aborted("CONCURRENT_CHANGE", "somebody else changed the same thing at the same time; try again", retry_after=0.05)
+    if state == _CANCELLED:
+        return DeadlineExceeded("DEADLINE_EXCEEDED", "the database took longer than the call may")
+    if state in _TEXT:
+        return InvalidArgument("TEXT_INVALID", "the text has characters that cannot be stored")
+    if isinstance(failure, IntegrityError):
+        return failure
+    if failure.connection_invalidated or state[:2] in _AWAY_CLASSES or (not state and isinstance(failure, OperationalError)):
+        return Unavailable("DATABASE_UNAVAILABLE", "the database is away; try again soon", retry_after=1)
+    return failure
+
+
+def migrate(database_url: str, package: str, *, lock_key: int, wait_s: float = 30) -> None:
+    """Brings a database to the newest schema. Several replicas may start at once: one migrates under an advisory lock, the rest wait.
+
+    `package` holds Alembic's `env.py` and `versions/`. Waits up to `wait_s` for a database that does not answer yet, then raises Unavailable.
+    """
+    engine = create_engine(database_url, poolclass=NullPool, connect_args={"application_name": f"{package}.migrate", "connect_timeout": 3})
+    with _connected(engine, wait_s) as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key})
+        connection.commit()
+        try:
+            config = Config()
+            with importlib.resources.as_file(importlib.resources.files(package)) as folder:
+                config.set_main_option("script_location", str(folder).replace("%", "%%"))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key})
+            connection.commit()
+
+
+def run_migrations(context: EnvironmentContext, metadata: MetaData) -> None:
+    """What an `env.py` does: run the steps on the connection that `migrate` holds the lock with, all of them in one transaction."""
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(connection=connection, target_metadata=metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
+
+
+@contextmanager
+def _connected(engine: Engine, wait_s: float) -> Iterator[Connection]:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            connection = engine.connect()
+            break
+        except OperationalError as failure:
+            if time.monotonic() >= deadline:
+                raise Unavailable("DATABASE_UNAVAILABLE", f"the database did not answer within {wait_s:g} s") from failure
+            time.sleep(0.2)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        engine.dispose()

@@ -1,0 +1,165 @@
+"""The layers around every call, in the order they stand in (see `standard_layers`)."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+import protovalidate
+from google.protobuf.message import Message
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from labelmesh_chassis.calls import Call, Layer
+from labelmesh_chassis.errors import DeadlineExceeded, FieldViolation, InternalError, InvalidArgument, MeshError, Unauthenticated, to_status
+from labelmesh_chassis.identity import IDENTITY_HEADER, IdentityVerifier
+
+_log = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RecordingLayer(Layer):
+    """Counts and times every call on the Prometheus registry, and writes one access line for it (none for health and reflection)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._handled = Counter("grpc_server_handled_total", "Calls ended, by outcome.", ["grpc_method", "grpc_code"], registry=registry)
+        self._seconds = Histogram("grpc_server_handling_seconds", "How long calls took.", ["grpc_method"], registry=registry)
+        self._in_flight = Gauge("grpc_server_in_flight", "Calls being served.", registry=registry)
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        started = time.perf_counter()
+        self._in_flight.inc()
+        try:
+            yield
+        except GeneratorExit:
+            call.code = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            elapsed = time.perf_counter() - started
+            self._in_flight.dec()
+            self._handled.labels(call.path, call.code.name).inc()
+            self._seconds.labels(call.path).observe(elapsed)
+            if call.options.full_name.startswith("labelmesh."):
+                self._write(call, elapsed)
+
+    def _write(self, call: Call, elapsed: float) -> None:
+        fields = {
+            "method": call.path,
+            "code": call.code.name,
+            "ms": round(elapsed * 1000, 2),
+            "subject": call.identity.subject if call.identity else "",
+        }
+        _log.info("call", extra={"fields": fields})
+
+
+class RequestIdLayer(Layer):
+    """Gives every call an id: the caller's `x-request-id` where it is a sane one, else a new one. It goes back in the trailers."""
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        given = call.metadata.get("x-request-id", "")
+        call.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        call.context.set_trailing_metadata((("x-request-id", call.request_id),))
+        yield
+
+
+class ErrorLayer(Layer):
+    """Turns errors into statuses. What is no MeshError is logged with its traceback and leaves as INTERNAL, nothing more."""
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        try:
+            yield
+        except MeshError as error:
+            self._abort(call, error)
+        except Exception:
+            if not call.context.is_active():
+                call.code = grpc.StatusCode.CANCELLED
+                raise
+            _log.exception("a call failed by a fault of ours", extra={"fields": {"method": call.path}})
+            self._abort(call, InternalError("INTERNAL", "internal error"))
+
+    def _abort(self, call: Call, error: MeshError) -> None:
+        call.code = error.code
+        status = to_status(error, request_id=call.request_id)
+        details = status.SerializeToString()
+        call.context.set_trailing_metadata((("x-request-id", call.request_id), ("grpc-status-details-bin", details)))
+        # The abort has no `from`: it ends the method by an exception of its own that carries nothing.
+        call.context.abort(error.code, error.message)
+
+
+class DeadlineLayer(Layer):
+    """Every call has a deadline: the caller's, or the method's default, or the service's. Database and channels obey it."""
+
+    def __init__(self, default_s: float) -> None:
+        self._default_s = default_s
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        own = call.options.default_deadline_s or self._default_s
+        given = call.context.time_remaining()
+        if given is not None and given <= 0:
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "the caller's deadline had passed before the call began")
+        call.deadline = time.monotonic() + (own if given is None else given)
+        yield
+
+
+class IdentityLayer(Layer):
+    """Lets a call through only with a signed identity, except to open methods."""
+
+    def __init__(self, verifier: IdentityVerifier | None) -> None:
+        self._verifier = verifier
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        token = call.metadata.get(IDENTITY_HEADER)
+        if not call.unauthenticated and not call.options.open:
+            if token is None or self._verifier is None:
+                raise Unauthenticated("IDENTITY_MISSING", "this needs a signed-in caller")
+            call.identity = self._verifier.verify(token)
+        yield
+
+
+class ValidationLayer(Layer):
+    """Checks each request by the rules in the contract (https://protovalidate.com) before a servicer sees it."""
+
+    def __init__(self) -> None:
+        self._validator = protovalidate.Validator()
+
+    def check(self, call: Call, message: Message) -> None:
+        if not call.options.full_name.startswith("labelmesh."):
+            return
+        found = self._validator.collect_violations(message)
+        if found:
+            violations = [_field_violation(violation) for violation in found[:100]]
+            sentence = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:3])
+            raise InvalidArgument("INVALID_FIELDS", sentence, violations=violations)
+
+
+def _field_violation(violation: protovalidate.Violation) -> FieldViolation:
+    path = ""
+    for element in violation.proto.field.elements:
+        path += ("." if path else "") + element.field_name
+        subscript = element.subscript
+        if subscript is not None:
+            path += f"[{subscript.value}]"
+    return FieldViolation(path, violation.proto.message, violation.proto.rule_id.replace(".", "_").upper())
+
+
+def standard_layers(*, registry: CollectorRegistry, verifier: IdentityVerifier | None, default_deadline_s: float) -> list[Layer]:
+    """Outermost first: recording sees every outcome; the request id is in every error; nothing unverified reaches validation."""
+    return [
+        RecordingLayer(registry),
+        RequestIdLayer(),
+        ErrorLayer(),
+        DeadlineLayer(default_deadline_s),
+        IdentityLayer(verifier),
+        ValidationLayer(),
+    ]
+
+

@@ -1,0 +1,145 @@
+"""Objects in any S3 server, over the minio client.
+
+Keys are content-addressed by their users, all truth about objects lies in Postgres, and nothing but whole-object put, get, stat,
+delete and presigned addresses is asked of the server, so that the plainest S3 server will do.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from labelmesh_chassis.errors import NotFound, OutOfRange, Unavailable
+
+_GONE = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the server says of an object."""
+
+    key: str
+    size_bytes: int
+    etag: str
+
+
+class ObjectStore:
+    """One bucket. Every operation raises Unavailable while the server is away."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        bucket: str,
+        *,
+        region: str = "us-east-1",
+        secure: bool = False,
+        public_url: str = "/objects",
+        timeout_s: float = 10,
+    ) -> None:
+        self._bucket = bucket
+        self._public_url = public_url.rstrip("/")
+        retries = urllib3.Retry(total=2, connect=2, read=1, backoff_factor=0.1, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
+        timeout = urllib3.Timeout(connect=2, read=timeout_s)
+        http = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=32)
+        self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, region=region, secure=secure, http_client=http)
+
+    def ensure_bucket(self) -> None:
+        """Makes the bucket when it is not there."""
+        try:
+            if not self._client.bucket_exists(self._bucket):
+                self._client.make_bucket(self._bucket)
+        except S3Error as failure:
+            if failure.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                raise _unavailable(failure) from failure
+        except (MinioException, urllib3.exceptions.HTTPError) as failure:
+            raise _unavailable(failure) from failure
+
+    def put(self, key: str, data: bytes, media_type: str) -> None:
+        """Stores an object; one under the same key is replaced."""
+        try:
+            self._client.put_object(self._bucket, key, io.BytesIO(data), len(data), content_type=media_type)
+        except (MinioException, urllib3.exceptions.HTTPError) as failure:
+            raise _unavailable(failure) from failure
+
+    def get(self, key: str, *, max_bytes: int) -> bytes:
+        """The whole object; NotFound, or OutOfRange when it is larger than `max_bytes`."""
+        try:
+            reply = self._client.get_object(self._bucket, key)
+            try:
+                data: bytes = reply.read(max_bytes + 1)
+            finally:
+                reply.close()
+                reply.release_conn()
+        except (MinioException, urllib3.exceptions.HTTPError) as failure:
+            if _is_missing(failure):
+                raise NotFound("OBJECT_MISSING", "the object is not in the object store") from failure
+            raise _unavailable(failure) from failure
+        if len(data) > max_bytes:
+            raise OutOfRange("OBJECT_TOO_LARGE", f"the object has more than {max_bytes} bytes")
+        return data
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """What is known of an object, or None when there is none."""
+        try:
+            found = self._client.stat_object(self._bucket, key)
+        except (MinioException, urllib3.exceptions.HTTPError) as failure:
+            if _is_missing(failure):
+                return None
+            raise _unavailable(failure) from failure
+        return ObjectInfo(key, int(found.size or 0), found.etag or "")
+
+    def delete(self, key: str) -> None:
+        """Removes an object; one that is not there is no error."""
+        try:
+            self._client.remove_object(self._bucket, key)
+        except (MinioException, urllib3.exceptions.HTTPError) as failure:
+            if not _is_missing(failure):
+                raise _unavailable(failure) from failure
+
+    def presign_get(self, key: str, *, lifetime_s: int = 900, at: datetime | None = None) -> str:
+        """An address that reads the object without further credentials, for `lifetime_s` (1 s to 7 days) from `at`.
+
+        It is for the gateway, which strips `public_url` and sets the server's own host, the one that was signed. The same key,
+        life time and moment give the same address.
+        """
+        return self._public(self._presign("GET", key, lifetime_s, at))
+
+    def presign_put(self, key: str, *, lifetime_s: int = 900, at: datetime | None = None) -> str:
+        """An address that writes the object by PUT without further credentials; otherwise like `presign_get`."""
+        return self._public(self._presign("PUT", key, lifetime_s, at))
+
+    def is_up(self) -> bool:
+        """Whether the server answers and the bucket is there."""
+        try:
+            return bool(self._client.bucket_exists(self._bucket))
+        except (MinioException, urllib3.exceptions.HTTPError):
+            return False
+
+    def _presign(self, method: str, key: str, lifetime_s: int, at: datetime | None) -> str:
+        moment = (at or datetime.now(UTC)).astimezone(UTC)
+        return str(self._client.get_presigned_url(method, self._bucket, key, expires=timedelta(seconds=lifetime_s), request_date=moment))
+
+    def _public(self, address: str) -> str:
+        parts = urlsplit(address)
+        return f"{self._public_url}{parts.path}?{parts.query}"
+
+
+def _is_missing(failure: Exception) -> bool:
+    if isinstance(failure, S3Error):
+        return failure.code in _GONE
+    # Some servers send the error's XML under another content type, which the client refuses to read; the status still tells.
+    if isinstance(failure, InvalidResponseError):
+        return "404" in str(failure)
+    return isinstance(failure, ServerError) and failure.status_code == 404
+
+
+def _unavailable(failure: Exception) -> Unavailable:
+    return Unavailable("OBJECT_STORE_UNAVAILABLE", "the object store is away or refuses; try again soon", retry_after=1)

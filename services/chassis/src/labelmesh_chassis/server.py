@@ -1,0 +1,179 @@
+"""A gRPC server with everything that every service has: health, reflection, metrics, interceptors, limits and a graceful stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from labelmesh_chassis.calls import LayeredInterceptor
+from labelmesh_chassis.identity import IdentityVerifier
+from labelmesh_chassis.interceptors import standard_layers
+from labelmesh_chassis.methods import method_options
+from labelmesh_chassis.ops import OpsReply, OpsServer
+from labelmesh_chassis.settings import ServiceSettings
+
+_log = logging.getLogger(__name__)
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+_CHECK_INTERVAL_S = 1.0
+
+Servicer = TypeVar("Servicer")
+
+
+class ServerBuilder:
+    """Collects what a service serves; `build` makes the server. For `__main__`, the composition root."""
+
+    def __init__(self, name: str, settings: ServiceSettings, *, verifier: IdentityVerifier | None, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._name = name
+        self._settings = settings
+        self._verifier = verifier
+        self._services: list[tuple[str, Callable[[grpc.Server], None]]] = []
+        self._unauthenticated = {health.SERVICE_NAME, reflection.SERVICE_NAME}
+        self._checks: dict[str, Callable[[], bool]] = {}
+        self._routes: dict[str, Callable[[], OpsReply]] = {}
+        self._closers: list[Callable[[], None]] = []
+
+    def add(self, service: ServiceDescriptor, register: Callable[[Servicer, grpc.Server], None], servicer: Servicer) -> None:
+        """Serves a service of the contract, e.g. `add(DESCRIPTOR.services_by_name["UserService"], add_UserServiceServicer_to_server, servicer)`."""
+        self._services.append((service.full_name, lambda server: register(servicer, server)))
+
+    def add_unauthenticated_service(self, service_name: str) -> None:
+        """Lets calls to a service through without an identity, because it is the one that finds out who is calling."""
+        self._unauthenticated.add(service_name)
+
+    def check(self, name: str, is_up: Callable[[], bool]) -> None:
+        """The service is ready only while this says so; asked about once a second."""
+        self._checks[name] = is_up
+
+    def ops_route(self, path: str, answer: Callable[[], OpsReply]) -> None:
+        """Serves one more path on the ops port."""
+        self._routes[path] = answer
+
+    def on_stop(self, close: Callable[[], None]) -> None:
+        """Called after the last call has ended, in the reverse order of adding."""
+        self._closers.append(close)
+
+    def build(self) -> MeshServer:
+        settings = self._settings
+        ProcessCollector(registry=self.registry)
+        layers = standard_layers(registry=self.registry, verifier=self._verifier, default_deadline_s=settings.default_deadline_s)
+        pool = ThreadPoolExecutor(max_workers=settings.worker_threads, thread_name_prefix="rpc")
+        server = grpc.server(
+            pool,
+            interceptors=[LayeredInterceptor(layers, frozenset(self._unauthenticated), method_options)],
+            maximum_concurrent_rpcs=settings.worker_threads * 16,
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_metadata_size", 32 * 1024),
+                ("grpc.keepalive_time_ms", 60_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        health_servicer = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+        for _, register in self._services:
+            register(server)
+        names = [name for name, _ in self._services]
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        mesh_server = MeshServer(self._name, settings, server, pool, health_servicer, names, self._checks, self._closers, self.registry)
+        for path, answer in self._routes.items():
+            mesh_server.ops.add(path, answer)
+        return mesh_server
+
+
+class MeshServer:
+    """A built server. `start`, then `run_until_signal` (a process) or `stop` (a test)."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceSettings,
+        server: grpc.Server,
+        pool: ThreadPoolExecutor,
+        health_servicer: health.HealthServicer,
+        service_names: list[str],
+        checks: dict[str, Callable[[], bool]],
+        closers: list[Callable[[], None]],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._server = server
+        self._pool = pool
+        self._health = health_servicer
+        self._service_names = service_names
+        self._checks = checks
+        self._closers = closers
+        self._ready = False
+        self._stopping = threading.Event()
+        host, _, port = settings.ops_listen.rpartition(":")
+        self.ops = OpsServer(host, int(port), registry, lambda: self._ready)
+        self.port = 0
+
+    def start(self) -> int:
+        """Binds, serves, and returns the gRPC port; SystemExit with a sentence when the address is taken."""
+        try:
+            self.port = self._server.add_insecure_port(self._settings.listen)
+        except RuntimeError:
+            raise SystemExit(f"{self._name} cannot listen on {self._settings.listen}: the address is taken or not of this machine") from None
+        self.ops.start()
+        self._server.start()
+        self._update_health()
+        threading.Thread(target=self._watch_health, name="health", daemon=True).start()
+        _log.info("serving", extra={"fields": {"listen": self._settings.listen, "port": self.port, "ops_port": self.ops.port}})
+        return self.port
+
+    def run_until_signal(self) -> None:
+        """Serves until SIGTERM or SIGINT, then drains and returns."""
+        asked = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: asked.set())
+        # A wait without a limit would not let the signal's handler run on every platform.
+        while not asked.wait(1):
+            pass
+        self.stop()
+
+    def stop(self, *, lead_s: float | None = None, drain_s: float | None = None) -> None:
+        """Reports not ready, waits for balancers to see it, refuses new calls, lets those being served end, then closes what the service opened."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        _log.info("draining")
+        self._ready = False
+        self._health.enter_graceful_shutdown()
+        time.sleep(self._settings.drain_lead_s if lead_s is None else lead_s)
+        self._server.stop(self._settings.drain_s if drain_s is None else drain_s).wait()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for close in reversed(self._closers):
+            close()
+        self.ops.stop()
+        _log.info("stopped")
+
+    def _watch_health(self) -> None:
+        while not self._stopping.wait(_CHECK_INTERVAL_S):
+            self._update_health()
+
+    def _update_health(self) -> None:
+        failing = [name for name, is_up in self._checks.items() if not is_up()]
+        ready = not failing and not self._stopping.is_set()
+        if ready != self._ready:
+            _log.info("ready" if ready else "not ready", extra={"fields": {"failing": failing}})
+        self._ready = ready
+        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ["", *self._service_names]:
+            self._health.set(name, status)

@@ -1,0 +1,78 @@
+"""Settings come from the environment, all of them named LABELMESH_*; a wrong one stops the start with every problem listed at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "LABELMESH_"
+
+
+def _is_address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be host:port, e.g. 127.0.0.1:50051")
+    return value
+
+
+def _is_postgres(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith("postgresql+psycopg2://"):
+        raise ValueError("must start with postgresql+psycopg2://")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_is_address)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_is_postgres)]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service is told."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+
+    listen: Address = Field(default="127.0.0.1:50051", description="Where gRPC is served, host:port; port 0 takes a free one.")
+    ops_listen: Address = Field(default="127.0.0.1:0", description="Where /metrics and /healthz are served over HTTP, host:port.")
+    database_url: PostgresUrl = Field(description="The service's own database, postgresql+psycopg2://role:password@host:port/name.")
+    database_pool_size: int = Field(default=16, ge=1, le=200, description="Connections to the database per process.")
+    worker_threads: int = Field(default=32, ge=2, le=500, description="Calls served at once per process.")
+    default_deadline_s: float = Field(default=10, gt=0, le=600, description="Seconds a call may take when its caller set no deadline.")
+    drain_lead_s: float = Field(default=1, ge=0, le=60, description="Seconds between reporting not ready and refusing new calls at a stop.")
+    drain_s: float = Field(default=10, ge=0, le=600, description="Seconds that calls being served may take to end at a stop.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe log that is written.")
+
+
+class ObjectStoreSettings(BaseSettings):
+    """Where objects are kept: any S3 server."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+
+    s3_endpoint: Address = Field(description="The S3 server, host:port.")
+    s3_secure: bool = Field(default=False, description="Whether it speaks TLS.")
+    s3_access_key: str = Field(min_length=1, description="Its access key.")
+    s3_secret_key: SecretStr = Field(description="Its secret key.")
+    s3_bucket: str = Field(default="labelmesh", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="The bucket; made when it is not there.")
+    s3_region: str = Field(default="us-east-1", description="The region that requests are signed for.")
+    objects_url: str = Field(default="/objects", description="Where browsers reach the S3 server through the gateway.")
+
+
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
+
+
+def load_settings(kind: type[AnySettings]) -> AnySettings:
+    """Reads settings from the environment; on any problem prints all of them with the variables' names and exits with status 2."""
+    try:
+        return kind()
+    except ValidationError as problems:
+        lines = [f"  {variable_name(str(problem['loc'][0]))}: {problem['msg']}" for problem in problems.errors() if problem["loc"]]
+        lines += [f"  {problem['msg']}" for problem in problems.errors() if not problem["loc"]]
+        sys.stderr.write("The settings are not right:\n" + "\n".join(lines) + "\n")
+        raise SystemExit(2) from None
+
+
+def variable_name(field: str) -> str:
+    """The environment variable of a setting."""
+    name = field.upper()
+    return name if name.startswith(PREFIX) else PREFIX + name

@@ -1,0 +1,93 @@
+"""Becomes another program that ends with its parent, and that is not root where it must not be.
+
+Run as a file by `python -I -S`, so that it costs about 20 ms and imports nothing of ours:
+`launch.py PARENT_PID DEATH_SIGNAL as-is|unprivileged PROGRAM ARGUMENT...`
+
+PostgreSQL refuses to run as root. Where the kernel allows it, root becomes user 1000 of a user namespace of its own: files
+stay owned by root outside. Elsewhere it becomes the owner of the data, an unprivileged account (see `fallback_account`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWUSER = 0x10000000
+_INSIDE = 1000
+
+
+def fallback_account() -> tuple[int, int]:
+    """Returns user and group id of the account that stands in for root where user namespaces are forbidden."""
+    import pwd
+
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    return 65534, 65534
+
+
+def enter_user_namespace() -> bool:
+    """Makes this process user 1000 of a new user namespace; False where the kernel forbids it, and nothing has changed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(_CLONE_NEWUSER) != 0:
+        return False
+    try:
+        with open("/proc/self/setgroups", "w") as file:
+            file.write("deny")
+        with open("/proc/self/uid_map", "w") as file:
+            file.write(f"{_INSIDE} {user} 1")
+        with open("/proc/self/gid_map", "w") as file:
+            file.write(f"{_INSIDE} {group} 1")
+    except OSError:
+        return False
+    return os.geteuid() == _INSIDE
+
+
+def user_namespaces_work() -> bool:
+    """Tries in a child process whether `enter_user_namespace` succeeds here."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if enter_user_namespace() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _become_unprivileged() -> None:
+    if os.geteuid() != 0:
+        return
+    if user_namespaces_work():
+        enter_user_namespace()
+        return
+    user, group = fallback_account()
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+
+
+def _end_with(parent: int, death_signal: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the kernel was told to watch it
+        os._exit(128 + death_signal)
+
+
+def main(arguments: list[str]) -> None:
+    parent, death_signal, privilege, *command = arguments
+    if privilege == "unprivileged":
+        _become_unprivileged()
+    # After the change of user, which would clear it.
+    _end_with(int(parent), int(death_signal))
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    try:
+        os.execv(command[0], command)
+    except OSError as error:
+        sys.exit(f"{command[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

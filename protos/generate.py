@@ -46,7 +46,9 @@ def _write_validate_descriptors(path: Path) -> None:
 
 def write_descriptor_set(path: Path) -> None:
     """Writes every file of the contract with all imports and source comments as one FileDescriptorSet."""
-    _run_protoc([*_inputs(path.parent), "--include_imports", "--include_source_info", f"--descriptor_set_out={path}", *_sources(), ERROR_DETAILS])
+    _run_protoc(
+        [*_inputs(path.parent), "--include_imports", "--include_source_info", f"--descriptor_set_out={path}", *_sources(), ERROR_DETAILS]
+    )
 
 
 def _sources() -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import Message
@@ -18,6 +18,11 @@ from google.protobuf.message import Message
 from labelmesh_chassis.identity import Identity
 from labelmesh_chassis.methods import MethodOptions
 
+# Only the stubs of grpc know that its interceptors are generic.
+if TYPE_CHECKING:
+    _ServerInterceptor = grpc.ServerInterceptor[Any, Any]
+else:
+    _ServerInterceptor = grpc.ServerInterceptor
 _ATTRIBUTE = "labelmesh_call"
 
 
@@ -60,10 +65,12 @@ class Layer:
         """Sees each request message before the servicer does."""
 
 
-class LayeredInterceptor(grpc.ServerInterceptor):
+class LayeredInterceptor(_ServerInterceptor):
     """Puts layers, outermost first, around every method of a server."""
 
-    def __init__(self, layers: Sequence[Layer], unauthenticated_services: frozenset[str], options_of: Callable[[str], MethodOptions | None]) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], unauthenticated_services: frozenset[str], options_of: Callable[[str], MethodOptions | None]
+    ) -> None:
         self._layers = tuple(layers)
         self._unauthenticated = unauthenticated_services
         self._options_of = options_of
@@ -88,7 +95,7 @@ class LayeredInterceptor(grpc.ServerInterceptor):
     def _wrap(self, path: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         serializers = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
         if handler.response_streaming:
-            stream_behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
+            stream_behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
             def serve_stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
                 with self._entered(path, context) as call:
@@ -97,7 +104,7 @@ class LayeredInterceptor(grpc.ServerInterceptor):
             make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
             return make(serve_stream, **serializers)
 
-        unary_behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        unary_behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
         def serve_unary(request: Any, context: grpc.ServicerContext) -> Any:
             with self._entered(path, context) as call:

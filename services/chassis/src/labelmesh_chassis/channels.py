@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -49,9 +49,8 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
 
     Source: https://github.com/grpc/proposal/blob/master/A6-client-retries.md.
     """
-    names = [
-        {"service": service.full_name, "method": method.name} for service in services for method in service.methods if options_of(method).repeatable
-    ]
+    repeatable = [(service, method) for service in services for method in service.methods if options_of(method).repeatable]
+    names = [{"service": service.full_name, "method": method.name} for service, method in repeatable]
     retry = {
         "maxAttempts": 4,
         "initialBackoff": "0.05s",
@@ -65,6 +64,19 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
     return config
 
 
+# Only the stubs of grpc know that its interceptors are generic.
+if TYPE_CHECKING:
+    _UnaryUnary = grpc.UnaryUnaryClientInterceptor[Any, Any]
+    _UnaryStream = grpc.UnaryStreamClientInterceptor[Any, Any]
+    _StreamUnary = grpc.StreamUnaryClientInterceptor[Any, Any]
+    _StreamStream = grpc.StreamStreamClientInterceptor[Any, Any]
+else:
+    _UnaryUnary = grpc.UnaryUnaryClientInterceptor
+    _UnaryStream = grpc.UnaryStreamClientInterceptor
+    _StreamUnary = grpc.StreamUnaryClientInterceptor
+    _StreamStream = grpc.StreamStreamClientInterceptor
+
+
 class _Details(NamedTuple):
     method: str
     timeout: float | None
@@ -74,11 +86,11 @@ class _Details(NamedTuple):
     compression: grpc.Compression | None
 
 
-class _CallerInterceptor(  # type: ignore[type-arg]
-    grpc.UnaryUnaryClientInterceptor,
-    grpc.UnaryStreamClientInterceptor,
-    grpc.StreamUnaryClientInterceptor,
-    grpc.StreamStreamClientInterceptor,
+class _CallerInterceptor(
+    _UnaryUnary,
+    _UnaryStream,
+    _StreamUnary,
+    _StreamStream,
 ):
     """Adds deadline, identity and request id to every call, and gives failures back as MeshError."""
 

@@ -32,7 +32,9 @@ class Database:
     like the time of a session's last activity; never for what was promised.
     """
 
-    def __init__(self, url: str, *, application_name: str, pool_size: int = 16, durable: bool = True, statement_timeout_s: float = 10) -> None:
+    def __init__(
+        self, url: str, *, application_name: str, pool_size: int = 16, durable: bool = True, statement_timeout_s: float = 10
+    ) -> None:
         milliseconds = int(statement_timeout_s * 1000)
         server_options = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds + 20_000}"
         if not durable:
@@ -99,9 +101,11 @@ def translate(failure: DBAPIError | PoolTimeout) -> MeshError | DBAPIError:
 def migrate(database_url: str, package: str, *, lock_key: int, wait_s: float = 30) -> None:
     """Brings a database to the newest schema. Several replicas may start at once: one migrates under an advisory lock, the rest wait.
 
-    `package` holds Alembic's `env.py` and `versions/`. Waits up to `wait_s` for a database that does not answer yet, then raises Unavailable.
+    `package` holds Alembic's `env.py` and `versions/`. Waits up to `wait_s` seconds for a database that does not answer yet, then
+    raises Unavailable.
     """
-    engine = create_engine(database_url, poolclass=NullPool, connect_args={"application_name": f"{package}.migrate", "connect_timeout": 3})
+    arguments = {"application_name": f"{package}.migrate", "connect_timeout": 3}
+    engine = create_engine(database_url, poolclass=NullPool, connect_args=arguments)
     with _connected(engine, wait_s) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key})
         connection.commit()
@@ -129,10 +133,10 @@ def run_migrations(context: EnvironmentContext, metadata: MetaData) -> None:
 @contextmanager
 def _connected(engine: Engine, wait_s: float) -> Iterator[Connection]:
     deadline = time.monotonic() + wait_s
-    while True:
+    connection: Connection | None = None
+    while connection is None:
         try:
             connection = engine.connect()
-            break
         except OperationalError as failure:
             if time.monotonic() >= deadline:
                 raise Unavailable("DATABASE_UNAVAILABLE", f"the database did not answer within {wait_s:g} s") from failure

@@ -1,16 +1,18 @@
 """The one family of errors that domain code raises and that crosses the wire unchanged.
 
-An error leaves a service as a gRPC status with google.rpc details (https://google.aip.dev/193) and comes back in the caller as the same type.
+An error leaves a service as a gRPC status with google.rpc details (https://google.aip.dev/193)
+and comes back in the caller as the same type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -172,10 +174,13 @@ def to_status(error: MeshError, *, request_id: str = "") -> status_pb2.Status:
 
 def error_of(failure: grpc.RpcError) -> MeshError:
     """The error that a service raised, from what its caller got."""
-    call = failure if isinstance(failure, grpc.Call) else None
-    code = call.code() if call is not None else grpc.StatusCode.UNKNOWN
-    message = (call.details() if call is not None else None) or str(failure)
-    status = _status_of(call) if call is not None else None
+    # Every error that grpc raises for a call is the call itself, which its types do not say.
+    call: Any = failure
+    if not hasattr(call, "code"):
+        return UnknownError("UNKNOWN", str(failure))
+    code: grpc.StatusCode = call.code()
+    message: str = call.details() or str(failure)
+    status = _status_of(call)
     if status is None:
         return _typed(code, code.name, message, (), {}, None)
     info, bad_request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
@@ -188,7 +193,7 @@ def error_of(failure: grpc.RpcError) -> MeshError:
         elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
             detail.Unpack(retry)
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
-    violations = tuple(FieldViolation(v.field, v.description, v.reason) for v in bad_request.field_violations)
+    violations = tuple(FieldViolation(v.field, v.description, getattr(v, "reason", "")) for v in bad_request.field_violations)
     return _typed(code, info.reason or code.name, status.message, violations, dict(info.metadata), retry_after)
 
 
@@ -206,14 +211,15 @@ def _typed(
     return kind(reason, message, violations=violations, metadata=metadata, retry_after=retry_after)
 
 
-def _status_of(call: grpc.Call) -> status_pb2.Status | None:
+def _status_of(call: Any) -> status_pb2.Status | None:
     try:
-        return rpc_status.from_call(call)
+        status: status_pb2.Status | None = rpc_status.from_call(call)
     except ValueError:  # The details contradict the code or the message: somebody between rewrote one of them.
         return None
+    return status
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo | error_details_pb2.RequestInfo) -> AnyMessage:
+def _packed(message: Message) -> AnyMessage:
     packed = AnyMessage()
     packed.Pack(message)
     return packed

@@ -85,7 +85,14 @@ class KeySource(Protocol):
         """The key of this id, or None when there is none; raises Unavailable when that cannot be found out now."""
 
 
-def issue_identity(identity: Identity, *, key_id: str, private_key: EllipticCurvePrivateKey, now: float, lifetime_s: int = MAX_LIFETIME_S) -> str:
+def issue_identity(
+    identity: Identity,
+    *,
+    key_id: str,
+    private_key: EllipticCurvePrivateKey,
+    now: float,
+    lifetime_s: int = MAX_LIFETIME_S,
+) -> str:
     """Signs who is calling, for at most 60 s from `now` (seconds since the epoch)."""
     claims: dict[str, Any] = {
         "iss": ISSUER,

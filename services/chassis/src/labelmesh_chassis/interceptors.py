@@ -19,6 +19,8 @@ from labelmesh_chassis.errors import DeadlineExceeded, FieldViolation, InternalE
 from labelmesh_chassis.identity import IDENTITY_HEADER, IdentityVerifier
 
 _log = logging.getLogger(__name__)
+# grpc answers a number of this order, and not None, where the caller set no deadline.
+_NO_DEADLINE_S = 30 * 86_400.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -102,7 +104,8 @@ class DeadlineLayer(Layer):
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
         own = call.options.default_deadline_s or self._default_s
-        given = call.context.time_remaining()
+        remaining: float | None = call.context.time_remaining()
+        given = remaining if remaining is not None and remaining < _NO_DEADLINE_S else None
         if given is not None and given <= 0:
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "the caller's deadline had passed before the call began")
         call.deadline = time.monotonic() + (own if given is None else given)
@@ -143,7 +146,8 @@ class ValidationLayer(Layer):
 
 def _field_violation(violation: protovalidate.Violation) -> FieldViolation:
     path = ""
-    for element in violation.proto.field.elements:
+    field = violation.proto.field
+    for element in field.elements if field is not None else ():
         path += ("." if path else "") + element.field_name
         subscript = element.subscript
         if subscript is not None:
@@ -161,5 +165,3 @@ def standard_layers(*, registry: CollectorRegistry, verifier: IdentityVerifier |
         IdentityLayer(verifier),
         ValidationLayer(),
     ]
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, cast
 
 from google.protobuf import descriptor, descriptor_pb2, descriptor_pool
 
@@ -49,7 +50,8 @@ def options_of(method: descriptor.MethodDescriptor) -> MethodOptions:
             extension = descriptor_pool.Default().FindExtensionByName(_OPTIONS + name)
         except KeyError:
             return None
-        value: bool | str | int = options.Extensions[extension]
+        # The type of an extension found by its name is not known to the checker; the contract says bool, string or uint32.
+        value: bool | str | int = cast(Any, options.Extensions)[extension]
         return value
 
     return MethodOptions(

@@ -33,7 +33,9 @@ Servicer = TypeVar("Servicer")
 class ServerBuilder:
     """Collects what a service serves; `build` makes the server. For `__main__`, the composition root."""
 
-    def __init__(self, name: str, settings: ServiceSettings, *, verifier: IdentityVerifier | None, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self, name: str, settings: ServiceSettings, *, verifier: IdentityVerifier | None, registry: CollectorRegistry | None = None
+    ) -> None:
         self.registry = registry or CollectorRegistry()
         self._name = name
         self._settings = settings
@@ -45,7 +47,7 @@ class ServerBuilder:
         self._closers: list[Callable[[], None]] = []
 
     def add(self, service: ServiceDescriptor, register: Callable[[Servicer, grpc.Server], None], servicer: Servicer) -> None:
-        """Serves a service of the contract, e.g. `add(DESCRIPTOR.services_by_name["UserService"], add_UserServiceServicer_to_server, servicer)`."""
+        """Serves a service of the contract by its descriptor, the generated function that registers it, and its servicer."""
         self._services.append((service.full_name, lambda server: register(servicer, server)))
 
     def add_unauthenticated_service(self, service_name: str) -> None:
@@ -130,7 +132,9 @@ class MeshServer:
         try:
             self.port = self._server.add_insecure_port(self._settings.listen)
         except RuntimeError:
-            raise SystemExit(f"{self._name} cannot listen on {self._settings.listen}: the address is taken or not of this machine") from None
+            raise SystemExit(
+                f"{self._name} cannot listen on {self._settings.listen}: the address is taken or not of this machine"
+            ) from None
         self.ops.start()
         self._server.start()
         self._update_health()
@@ -149,7 +153,7 @@ class MeshServer:
         self.stop()
 
     def stop(self, *, lead_s: float | None = None, drain_s: float | None = None) -> None:
-        """Reports not ready, waits for balancers to see it, refuses new calls, lets those being served end, then closes what the service opened."""
+        """Reports not ready, gives balancers time to see it, refuses new calls, lets the others end, closes what was opened."""
         if self._stopping.is_set():
             return
         self._stopping.set()

@@ -53,7 +53,9 @@ class ObjectStoreSettings(BaseSettings):
     s3_secure: bool = Field(default=False, description="Whether it speaks TLS.")
     s3_access_key: str = Field(min_length=1, description="Its access key.")
     s3_secret_key: SecretStr = Field(description="Its secret key.")
-    s3_bucket: str = Field(default="labelmesh", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="The bucket; made when it is not there.")
+    s3_bucket: str = Field(
+        default="labelmesh", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="The bucket; made when it is not there."
+    )
     s3_region: str = Field(default="us-east-1", description="The region that requests are signed for.")
     objects_url: str = Field(default="/objects", description="Where browsers reach the S3 server through the gateway.")
 

@@ -1,0 +1,95 @@
+"""How the edge words its own refusals: the same google.rpc details that services give."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+DOMAIN = "labelmesh"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One kind of refusal: when (a CEL expression over Envoy's attributes), its code, reason and wording.
+
+    `status` is the HTTP status to answer with where it is not the one that Envoy chose.
+    """
+
+    expression: str
+    code: code_pb2.Code
+    reason: str
+    message: str
+    status: int | None = None
+    retry_after_s: int | None = None
+
+    @property
+    def _details(self) -> list[any_pb2.Any]:
+        details = [any_pb2.Any()]
+        details[0].Pack(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN))
+        if self.retry_after_s is not None:
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromSeconds(self.retry_after_s)
+            details.append(any_pb2.Any())
+            details[1].Pack(retry)
+        return details
+
+    @property
+    def encoded(self) -> str:
+        """The google.rpc.Status as the trailer grpc-status-details-bin carries it: base64 without padding."""
+        status = status_pb2.Status(code=int(self.code), message=self.message, details=self._details)
+        return base64.b64encode(status.SerializeToString()).decode().rstrip("=")
+
+    @property
+    def json(self) -> str:
+        """The google.rpc.Status as JSON, for a format string of Envoy (no percent sign in it)."""
+        details: list[dict[str, str]] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": self.reason, "domain": DOMAIN}]
+        if self.retry_after_s is not None:
+            details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{self.retry_after_s}s"})
+        return json.dumps({"code": int(self.code), "message": self.message, "details": details})
+
+
+def _details(text: str) -> str:
+    return f"response.code_details.contains('{text}')"
+
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal(
+        _details("jwt_authn_access_denied{Jwt_is_missing"),
+        code_pb2.UNAUTHENTICATED,
+        "TOKEN_MISSING",
+        "sign in first: the call carries neither a session token nor an API key",
+    ),
+    Refusal(_details("jwt_authn_access_denied{Jwt_is_expired"), code_pb2.UNAUTHENTICATED, "SESSION_ENDED", "the session has ended; sign in again"),
+    Refusal(
+        _details("jwt_authn_access_denied{Jwks_remote_fetch_is_failed"),
+        code_pb2.UNAVAILABLE,
+        "AUTH_UNAVAILABLE",
+        "sessions cannot be checked right now",
+        status=503,
+        retry_after_s=1,
+    ),
+    Refusal(_details("jwt_authn_access_denied"), code_pb2.UNAUTHENTICATED, "TOKEN_INVALID", "the session token is not valid; sign in again"),
+    Refusal(_details("ext_authz_error"), code_pb2.UNAVAILABLE, "AUTH_UNAVAILABLE", "sessions cannot be checked right now", retry_after_s=1),
+    Refusal(
+        _details("local_rate_limited"),
+        code_pb2.RESOURCE_EXHAUSTED,
+        "RATE_LIMITED",
+        "too many calls from this address; wait a little",
+        retry_after_s=5,
+    ),
+    Refusal("response.code == 413", code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the request's body is larger than the gateway takes"),
+    Refusal(
+        "response.code == 503",
+        code_pb2.UNAVAILABLE,
+        "SERVICE_UNAVAILABLE",
+        "the service is away right now; try again",
+        retry_after_s=1,
+    ),
+    Refusal("response.code == 404", code_pb2.NOT_FOUND, "NO_SUCH_PATH", "nothing is served at this path"),
+    Refusal("response.code == 405", code_pb2.UNIMPLEMENTED, "METHOD_NOT_ALLOWED", "this path does not take this method"),
+)
+"""In order: the first whose expression holds words the reply. ext_authz's own denials are auth's words and pass unchanged."""

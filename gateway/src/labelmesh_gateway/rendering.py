@@ -1,0 +1,77 @@
+"""Makes Envoy's configuration and the files beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from labelmesh_gateway import contract, pages
+from labelmesh_gateway.refusals import REFUSALS
+from labelmesh_gateway.settings import GatewaySettings, host_and_port
+
+PAGE_PATTERN = "/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?"
+"""Paths that the browser client makes pages of: no dot in them, so that a file that is gone stays a 404. API paths come before them."""
+
+
+def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] | None = None) -> str:
+    """Envoy's configuration as YAML, for `settings` and the contract that is installed.
+
+    `static_files` are served as they are; by default those of `settings.web_root`. Nothing is written. Raises ValueError where a service of
+    the contract has no upstream in the settings.
+    """
+    services = contract.services_of(contract.contract_files())
+    upstreams = {"auth": settings.auth, "labeling": settings.labeling}
+    for service in services:
+        if service.part not in upstreams:
+            raise ValueError(f"{service.name} is in the contract, but no upstream is set for {service.part!r}")
+    if static_files is None:
+        static_files = pages.static_files(settings.web_root, seen_as=settings.web_root.absolute(), page_pattern=PAGE_PATTERN)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("labelmesh_gateway", "."),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, and every value from outside goes through tojson
+        keep_trailing_newline=True,
+    )
+    environment.filters["combined"] = _combined
+    environment.filters["tojson"] = json.dumps
+    return environment.get_template("envoy.yaml.j2").render(
+        s=settings,
+        services=services,
+        parts={part: [host_and_port(endpoint) for endpoint in endpoints] for part, endpoints in upstreams.items()},
+        listen=host_and_port(settings.listen),
+        auth_ops=[host_and_port(endpoint) for endpoint in settings.auth_ops],
+        objects=host_and_port(settings.objects),
+        refusals=REFUSALS,
+        static_files=static_files,
+        compressible=pages.COMPRESSIBLE,
+        max_file_bytes=pages.MAX_FILE_BYTES,
+    )
+
+
+def _combined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    return {**first, **second}
+
+
+def write(settings: GatewaySettings, out: Path, *, seen_as: Path | None = None) -> Path:
+    """Writes everything that Envoy needs into `out` and returns the path of the configuration in it.
+
+    envoy.yaml, descriptors.binpb, web/ (a copy of `settings.web_root`) and site/ (the OpenAPI document and its page). The configuration names
+    them where Envoy will see them: in `seen_as`, by default `out` itself. What an earlier run left there is replaced. Envoy reads all of
+    it at its start only.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    place = (seen_as or out).absolute()
+    (out / "descriptors.binpb").write_bytes(contract.contract_bytes())
+    for name in ("web", "site"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    if settings.web_root.is_dir():
+        shutil.copytree(settings.web_root, out / "web")
+    static_files = pages.static_files(out / "web", seen_as=place / "web", page_pattern=PAGE_PATTERN)
+    path = out / "envoy.yaml"
+    path.write_text(render(settings.model_copy(update={"descriptors": place / "descriptors.binpb"}), static_files), encoding="utf-8")
+    return path

@@ -1,0 +1,116 @@
+"""What differs between environments at the edge; everything else is the same everywhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_ENDPOINT = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})$")
+
+Endpoint = Annotated[str, Field(pattern=_ENDPOINT.pattern)]
+"""A host name or address and a port: "127.0.0.1:9001", "auth.labelmesh.svc:9000", "[::1]:9001"."""
+
+Endpoints = Annotated[tuple[Endpoint, ...], NoDecode, Field(min_length=1)]
+"""One or more endpoints of one service; in the environment separated by commas."""
+
+
+def host_and_port(endpoint: str) -> tuple[str, int]:
+    """Takes an endpoint apart; brackets around an IPv6 address are removed."""
+    match = _ENDPOINT.match(endpoint)
+    if match is None:
+        raise ValueError(f"{endpoint!r} is not host:port")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+class GatewaySettings(BaseSettings):
+    """Settings of the edge, from LABELMESH_GATEWAY_* in the environment. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="LABELMESH_GATEWAY_", frozen=True, extra="forbid")
+
+    listen: Endpoint = "127.0.0.1:8080"
+    admin_port: int = Field(default=9901, ge=1, le=65535)
+    """Of the admin page, always on loopback."""
+
+    auth: Endpoints = ("127.0.0.1:9001",)
+    """gRPC of auth: its services and the session check."""
+    auth_ops: Endpoints = ("127.0.0.1:9101",)
+    """HTTP of auth, where the keys of session tokens are published."""
+    jwks_path: str = Field(default="/.well-known/jwks.json", pattern="^/")
+    labeling: Endpoints = ("127.0.0.1:9002",)
+    objects: Endpoint = "127.0.0.1:9003"
+    """The S3 server; presigned URLs must have been made for exactly this host and port."""
+    objects_tls: bool = False
+
+    web_root: Path = Path("web/dist")
+    """The built web page: index.html, assets/. Read when the configuration is made; without it there is no page, the rest works."""
+    descriptors: Path = Path("descriptors.binpb")
+    """Where Envoy finds the contract's FileDescriptorSet; `write` puts it beside the configuration."""
+
+    public_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of other pages that may call from a browser, e.g. "https://annotate.example.org"; the gateway's own needs no entry."""
+
+    tls_certificate: Path | None = None
+    tls_private_key: Path | None = None
+    """The listener's own certificate; without it the listener speaks plaintext (behind an ingress, or on loopback)."""
+    upstream_ca: Path | None = None
+    """Turns TLS 1.3 to auth and labeling on, and trusts what this authority signed."""
+    upstream_certificate: Path | None = None
+    upstream_private_key: Path | None = None
+    """The gateway's own identity towards the services (mutual TLS)."""
+
+    max_connections: int = Field(default=2000, ge=1)
+    max_streams_per_connection: int = Field(default=256, ge=1, le=2**31 - 1)
+    max_header_kib: int = Field(default=32, ge=8, le=96)
+    max_body_bytes: int = Field(default=32 * 2**20, ge=2**16, le=2**30)
+    max_object_bytes: int = Field(default=2**31, ge=2**16, le=2**32 - 1)
+    max_heap_bytes: int = Field(default=1 * 2**30, ge=64 * 2**20)
+    max_deadline_s: int = Field(default=600, ge=10)
+    """The longest deadline that a caller may ask for."""
+    drain_s: int = Field(default=10, ge=1)
+
+    sign_in_per_minute: int = Field(default=30, ge=1)
+    """Sign-ins of one address; as many at once after a minute without any."""
+    calls_per_second: int = Field(default=1000, ge=1)
+    """Requests of one address; four times as many at once."""
+    trusted_hops: int = Field(default=0, ge=0, le=10)
+    """Proxies in front of the gateway whose X-Forwarded-For is believed."""
+
+    jwks_cache_s: int = Field(default=30, ge=1)
+    """How long keys are kept before they are fetched again; shorter than the time a new key is published before it signs."""
+    token_leeway_s: int = Field(default=1, ge=1, le=60)
+    """How far the clocks of auth and the gateway may differ."""
+    cookie: str = "labelmesh_session"
+
+    @field_validator("auth", "auth_ops", "labeling", "public_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("listen", "objects")
+    @classmethod
+    def _port_in_range(cls, value: str) -> str:
+        if not 0 < host_and_port(value)[1] < 65536:
+            raise ValueError(f"{value}: a port is between 1 and 65535")
+        return value
+
+    @field_validator("public_origins")
+    @classmethod
+    def _origins_are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin):
+                raise ValueError(f"{origin!r} is not an origin such as https://annotate.example.org")
+        return value
+
+    @model_validator(mode="after")
+    def _certificates_come_in_pairs(self) -> GatewaySettings:
+        if (self.tls_certificate is None) != (self.tls_private_key is None):
+            raise ValueError("tls_certificate and tls_private_key need each other")
+        if (self.upstream_certificate is None) != (self.upstream_private_key is None):
+            raise ValueError("upstream_certificate and upstream_private_key need each other")
+        if self.upstream_certificate is not None and self.upstream_ca is None:
+            raise ValueError("upstream_certificate needs upstream_ca")
+        return self

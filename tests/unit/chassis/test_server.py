@@ -40,6 +40,13 @@ from labelmesh_chassis.identity import IDENTITY_HEADER, Identity, IdentityVerifi
 from labelmesh_chassis.methods import method_options
 from labelmesh_chassis.server import MeshServer, ServerBuilder
 from labelmesh_chassis.settings import ServiceSettings
+from pydantic import SecretStr
+
+
+# A servicer that leaves methods out answers UNIMPLEMENTED for them; its type asks for all of them.
+def partial(kind: Any) -> Any:
+    return kind()
+
 
 PROJECT = "8a3b6a7e-2f5e-4f43-9b7c-3c7f1f1e0c11"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -110,9 +117,12 @@ class Sessions(sessions_pb2_grpc.SessionServiceServicer):
 
 class Fixture:
     def __init__(self) -> None:
-        self.projects, self.images = Projects(), Images()
+        self.projects, self.images = Projects(), partial(Images)
         settings = ServiceSettings(
-            listen="127.0.0.1:0", ops_listen="127.0.0.1:0", database_url="postgresql+psycopg2://nobody@127.0.0.1/none", worker_threads=4
+            listen="127.0.0.1:0",
+            ops_listen="127.0.0.1:0",
+            database_url=SecretStr("postgresql+psycopg2://nobody@127.0.0.1/none"),
+            worker_threads=4,
         )
         self.ready = True
         builder = ServerBuilder("test", settings, verifier=IdentityVerifier(OneKey()))
@@ -125,10 +135,12 @@ class Fixture:
         builder.add(
             statistics_pb2.DESCRIPTOR.services_by_name["StatisticsService"],
             statistics_pb2_grpc.add_StatisticsServiceServicer_to_server,
-            Statistics(),
+            partial(Statistics),
         )
         builder.add(
-            sessions_pb2.DESCRIPTOR.services_by_name["SessionService"], sessions_pb2_grpc.add_SessionServiceServicer_to_server, Sessions()
+            sessions_pb2.DESCRIPTOR.services_by_name["SessionService"],
+            sessions_pb2_grpc.add_SessionServiceServicer_to_server,
+            partial(Sessions),
         )
         builder.check("ready", lambda: self.ready)
         self.server: MeshServer = builder.build()
@@ -151,8 +163,8 @@ def mesh() -> Iterator[Fixture]:
     fixture.server.stop(lead_s=0, drain_s=0)
 
 
-def signed() -> list[tuple[str, str]]:
-    return [(IDENTITY_HEADER, token())]
+def signed() -> tuple[tuple[str, str | bytes], ...]:
+    return ((IDENTITY_HEADER, token()),)
 
 
 def test_a_signed_identity_reaches_the_servicer(mesh: Fixture) -> None:
@@ -163,17 +175,17 @@ def test_a_signed_identity_reaches_the_servicer(mesh: Fixture) -> None:
 @pytest.mark.parametrize(
     "metadata",
     [
-        [],
-        [("x-labelmesh-user", "admin")],
-        [(IDENTITY_HEADER, "admin")],
-        [(IDENTITY_HEADER, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c2VyOnUxIn0.")],
-        [(IDENTITY_HEADER, token(now=time.time() - 3600))],
-        [(IDENTITY_HEADER, token(now=time.time() + 3600))],
-        [(IDENTITY_HEADER, token(key=ec.generate_private_key(ec.SECP256R1())))],
+        (),
+        (("x-labelmesh-user", "admin"),),
+        ((IDENTITY_HEADER, "admin"),),
+        ((IDENTITY_HEADER, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c2VyOnUxIn0."),),
+        ((IDENTITY_HEADER, token(now=time.time() - 3600)),),
+        ((IDENTITY_HEADER, token(now=time.time() + 3600)),),
+        ((IDENTITY_HEADER, token(key=ec.generate_private_key(ec.SECP256R1()))),),
     ],
     ids=["missing", "bare", "text", "unsigned", "old", "future", "forged"],
 )
-def test_anything_but_a_valid_signed_identity_is_refused(mesh: Fixture, metadata: list[tuple[str, str]]) -> None:
+def test_anything_but_a_valid_signed_identity_is_refused(mesh: Fixture, metadata: tuple[tuple[str, str | bytes], ...]) -> None:
     before = mesh.projects.calls
     stub = projects_pb2_grpc.ProjectServiceStub(mesh.channel)
     with pytest.raises(Unauthenticated):
@@ -185,8 +197,8 @@ def test_an_open_method_needs_no_identity_and_gets_a_request_id(mesh: Fixture) -
     stub = sessions_pb2_grpc.SessionServiceStub(mesh.channel)
     request = sessions_pb2.SignInRequest(name="a", password="b")
     assert len(stub.SignIn(request).token) == 32
-    assert stub.SignIn(request, metadata=[("x-request-id", "abc-1")]).token == "abc-1"
-    assert stub.SignIn(request, metadata=[("x-request-id", "a b;c")]).token != "a b;c"
+    assert stub.SignIn(request, metadata=(("x-request-id", "abc-1"),)).token == "abc-1"
+    assert stub.SignIn(request, metadata=(("x-request-id", "a b;c"),)).token != "a b;c"
 
 
 def test_an_error_crosses_the_wire_whole(mesh: Fixture) -> None:
@@ -243,7 +255,7 @@ def test_a_method_that_must_not_be_repeated_is_sent_once(mesh: Fixture) -> None:
 
 def test_a_stream_ends_with_a_typed_error_after_its_messages(mesh: Fixture) -> None:
     stub = statistics_pb2_grpc.StatisticsServiceStub(mesh.channel)
-    stream = stub.WatchStatistics(statistics_pb2.WatchStatisticsRequest(project_id=PROJECT), metadata=signed())
+    stream = iter(stub.WatchStatistics(statistics_pb2.WatchStatisticsRequest(project_id=PROJECT), metadata=signed()))
     assert [next(stream).cursor for _ in range(3)] == ["0", "1", "2"]
     with pytest.raises(Unavailable) as caught:
         next(stream)
@@ -282,17 +294,17 @@ def test_outcomes_are_counted_by_method_and_code(mesh: Fixture) -> None:
 
 
 def test_reflection_lists_the_services_without_an_identity(mesh: Fixture) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(mesh.channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(mesh.channel)
     replies = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
     names = {service.name for service in next(iter(replies)).list_services_response.service}
     assert {"labelmesh.labeling.v1.ProjectService", "grpc.health.v1.Health"} <= names
 
 
 def test_health_follows_the_checks_of_the_service(mesh: Fixture) -> None:
-    stub = health_pb2_grpc.HealthStub(mesh.channel)
+    stub: Any = health_pb2_grpc.HealthStub(mesh.channel)
 
     def status() -> int:
-        return stub.Check(health_pb2.HealthCheckRequest(service="labelmesh.labeling.v1.ProjectService")).status
+        return int(stub.Check(health_pb2.HealthCheckRequest(service="labelmesh.labeling.v1.ProjectService")).status)
 
     assert status() == health_pb2.HealthCheckResponse.SERVING
     mesh.ready = False

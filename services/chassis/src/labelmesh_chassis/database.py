@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from alembic import command
+from alembic import command, context
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -121,7 +120,7 @@ def migrate(database_url: str, package: str, *, lock_key: int, wait_s: float = 3
             connection.commit()
 
 
-def run_migrations(context: EnvironmentContext, metadata: MetaData) -> None:
+def run_migrations(metadata: MetaData) -> None:
     """What an `env.py` does: run the steps on the connection that `migrate` holds the lock with, all of them in one transaction."""
     connection: Connection = context.config.attributes["connection"]
     context.configure(connection=connection, target_metadata=metadata, compare_type=True)

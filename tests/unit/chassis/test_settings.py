@@ -1,0 +1,53 @@
+"""Settings say everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from labelmesh_chassis.identity import Identity, Role
+
+PROGRAM = "from labelmesh_chassis.settings import ServiceSettings, load_settings; print(load_settings(ServiceSettings).worker_threads)"
+
+
+def run(**variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LABELMESH_")}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM], env={**environment, **variables}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_every_problem_is_listed_at_once_by_the_variables_name() -> None:
+    done = run(LABELMESH_LISTEN="nowhere", LABELMESH_WORKER_THREADS="many", LABELMESH_DATABASE_URL="postgresql://u:sesame@h/d")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "sesame" not in done.stderr
+    for name in ("LABELMESH_LISTEN", "LABELMESH_WORKER_THREADS", "LABELMESH_DATABASE_URL"):
+        assert name in done.stderr
+
+
+def test_good_settings_load() -> None:
+    done = run(LABELMESH_DATABASE_URL="postgresql+psycopg2://u:p@h/d", LABELMESH_WORKER_THREADS="7")
+    assert (done.returncode, done.stdout.strip()) == (0, "7")
+
+
+@pytest.mark.parametrize(
+    ("identity", "open_to_everyone", "may"),
+    [
+        (Identity("user:u", "u", Role.ANNOTATOR), True, True),
+        (Identity("user:u", "u", Role.ANNOTATOR), False, False),
+        (Identity("user:u", "u", Role.ANNOTATOR, project_ids=frozenset({"p"})), False, True),
+        (Identity("user:u", "u", Role.MANAGER, all_projects=True), False, True),
+        (Identity("key:k", "u", Role.MANAGER, project_ids=frozenset({"other"})), True, False),
+        (Identity("key:k", "u", Role.MANAGER, project_ids=frozenset({"p"})), False, True),
+    ],
+)
+def test_who_may_see_a_project(identity: Identity, open_to_everyone: bool, may: bool) -> None:
+    assert identity.may_see("p", open_to_everyone=open_to_everyone) is may
+
+
+def test_each_role_includes_the_ones_before_it() -> None:
+    assert Role.ADMIN.includes(Role.ANNOTATOR)
+    assert not Role.ANNOTATOR.includes(Role.MANAGER)

@@ -26,8 +26,6 @@ CONTENT_TYPES = {
     "txt": "text/plain; charset=utf-8",
 }
 
-COMPRESSIBLE = tuple(sorted({kind.split(";")[0] for kind in CONTENT_TYPES.values() if not kind.startswith(("image/p", "image/j", "image/w", "font/"))}))
-
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; "

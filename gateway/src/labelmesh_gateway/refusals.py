@@ -25,6 +25,9 @@ class Refusal:
     message: str
     status: int | None = None
     retry_after_s: int | None = None
+    grpc: bool = True
+    """Whether it is for callers of gRPC and gRPC-Web: Envoy derives their code from the HTTP status, and it must be `code`."""
+    json: bool = True
 
     @property
     def _details(self) -> list[any_pb2.Any]:
@@ -44,7 +47,7 @@ class Refusal:
         return base64.b64encode(status.SerializeToString()).decode().rstrip("=")
 
     @property
-    def json(self) -> str:
+    def encoded_json(self) -> str:
         """The google.rpc.Status as JSON, for a format string of Envoy (no percent sign in it)."""
         details: list[dict[str, str]] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": self.reason, "domain": DOMAIN}]
         if self.retry_after_s is not None:
@@ -62,8 +65,15 @@ REFUSALS: tuple[Refusal, ...] = (
         code_pb2.UNAUTHENTICATED,
         "TOKEN_MISSING",
         "sign in first: the call carries neither a session token nor an API key",
+        status=401,
     ),
-    Refusal(_details("jwt_authn_access_denied{Jwt_is_expired"), code_pb2.UNAUTHENTICATED, "SESSION_ENDED", "the session has ended; sign in again"),
+    Refusal(
+        _details("jwt_authn_access_denied{Jwt_is_expired"),
+        code_pb2.UNAUTHENTICATED,
+        "SESSION_ENDED",
+        "the session has ended; sign in again",
+        status=401,
+    ),
     Refusal(
         _details("jwt_authn_access_denied{Jwks_remote_fetch_is_failed"),
         code_pb2.UNAVAILABLE,
@@ -72,7 +82,13 @@ REFUSALS: tuple[Refusal, ...] = (
         status=503,
         retry_after_s=1,
     ),
-    Refusal(_details("jwt_authn_access_denied"), code_pb2.UNAUTHENTICATED, "TOKEN_INVALID", "the session token is not valid; sign in again"),
+    Refusal(
+        _details("jwt_authn_access_denied"),
+        code_pb2.UNAUTHENTICATED,
+        "TOKEN_INVALID",
+        "the session token is not valid; sign in again",
+        status=401,
+    ),
     Refusal(_details("ext_authz_error"), code_pb2.UNAVAILABLE, "AUTH_UNAVAILABLE", "sessions cannot be checked right now", retry_after_s=1),
     Refusal(
         _details("local_rate_limited"),
@@ -81,15 +97,15 @@ REFUSALS: tuple[Refusal, ...] = (
         "too many calls from this address; wait a little",
         retry_after_s=5,
     ),
-    Refusal("response.code == 413", code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the request's body is larger than the gateway takes"),
+    Refusal("response.code == 413", code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the body is larger than the gateway takes", grpc=False),
     Refusal(
-        "response.code == 503",
+        "response.code == 503 && !response.code_details.contains('ext_authz_denied')",
         code_pb2.UNAVAILABLE,
         "SERVICE_UNAVAILABLE",
         "the service is away right now; try again",
         retry_after_s=1,
     ),
-    Refusal("response.code == 404", code_pb2.NOT_FOUND, "NO_SUCH_PATH", "nothing is served at this path"),
-    Refusal("response.code == 405", code_pb2.UNIMPLEMENTED, "METHOD_NOT_ALLOWED", "this path does not take this method"),
+    Refusal("response.code == 404", code_pb2.UNIMPLEMENTED, "NO_SUCH_METHOD", "the gateway knows no such method", json=False),
+    Refusal("response.code == 404", code_pb2.NOT_FOUND, "NO_SUCH_PATH", "nothing is served at this path", grpc=False),
 )
 """In order: the first whose expression holds words the reply. ext_authz's own denials are auth's words and pass unchanged."""

@@ -34,7 +34,7 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labelmesh_gateway", "."),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - YAML, and every value from outside goes through tojson
+        autoescape=False,  # YAML; every value from outside goes through tojson
         keep_trailing_newline=True,
     )
     environment.filters["combined"] = _combined
@@ -48,7 +48,6 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
         objects=host_and_port(settings.objects),
         refusals=REFUSALS,
         static_files=static_files,
-        compressible=pages.COMPRESSIBLE,
         max_file_bytes=pages.MAX_FILE_BYTES,
     )
 

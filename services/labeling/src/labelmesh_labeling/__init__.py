@@ -1,0 +1,1 @@
+"""The labeling service: projects, images, leases, annotations and statistics."""

@@ -53,7 +53,13 @@ class Postgres:
     """
 
     def __init__(
-        self, data_dir: Path, port: int | None = None, *, log: Path | None = None, durable: bool = True, max_connections: int = 200
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        *,
+        log: Path | None = None,
+        durable: bool = True,
+        max_connections: int = 200,
     ) -> None:
         self.data_dir = data_dir
         self.cluster = data_dir / "cluster"

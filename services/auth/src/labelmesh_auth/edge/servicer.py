@@ -1,0 +1,37 @@
+"""Envoy's external authorization service over Admission."""
+
+from __future__ import annotations
+
+import grpc
+from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
+from labelmesh_chassis.errors import MeshError, PermissionDenied, Unauthenticated
+from prometheus_client import CollectorRegistry, Counter
+
+from labelmesh_auth.cookies import SessionCookie
+from labelmesh_auth.edge import wire
+from labelmesh_auth.edge.admission import Admission, CredentialKind
+
+
+class CheckServicer(external_auth_pb2_grpc.AuthorizationServicer):  # type: ignore[misc]
+    """Answers for every call at the edge. Only a decision is an answer: when none can be made the check itself fails as UNAVAILABLE."""
+
+    def __init__(self, admission: Admission, cookie: SessionCookie, registry: CollectorRegistry) -> None:
+        self._admission = admission
+        self._cookie = cookie
+        self._checks = Counter("labelmesh_auth_checks_total", "Checks at the edge, by outcome.", ["credential", "outcome"], registry=registry)
+
+    def Check(self, request: external_auth_pb2.CheckRequest, context: grpc.ServicerContext) -> external_auth_pb2.CheckResponse:
+        call = wire.edge_call(request)
+        kind = call.credential_kind
+        try:
+            identity = self._admission.admit(call)
+        except (Unauthenticated, PermissionDenied) as refusal:
+            self._checks.labels(kind, refusal.reason).inc()
+            dead_cookie = kind is CredentialKind.COOKIE and isinstance(refusal, Unauthenticated)
+            clear_cookie = self._cookie.clear() if dead_cookie else None
+            return wire.denied(refusal, content_type=call.headers.get("content-type", ""), clear_cookie=clear_cookie)
+        except MeshError as failure:
+            self._checks.labels(kind, failure.reason).inc()
+            raise
+        self._checks.labels(kind, "OPEN" if identity is None else "ALLOWED").inc()
+        return wire.allowed(identity)

@@ -1,0 +1,67 @@
+"""Envoy's check messages to values, and back.
+
+Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+
+from envoy.config.core.v3 import base_pb2
+from envoy.service.auth.v3 import external_auth_pb2
+from google.protobuf import json_format
+from google.rpc import status_pb2
+from labelmesh_chassis.errors import MeshError, to_status
+from labelmesh_chassis.identity import IDENTITY_HEADER
+
+from labelmesh_auth.addresses import client_address
+from labelmesh_auth.edge.admission import API_KEY, AUTHORIZATION, COOKIE, EdgeCall
+
+_HTTP_STATUS = {16: 401, 7: 403}
+_OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+_APPEND = base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
+
+
+def edge_call(request: external_auth_pb2.CheckRequest) -> EdgeCall:
+    """What the edge asks about. The address is the one that Envoy trusts, whatever the request's headers say."""
+    http = request.attributes.request.http
+    headers: Mapping[str, str] = http.headers
+    address = client_address({}, request.attributes.source.address.socket_address.address)
+    return EdgeCall(path=http.path, headers=headers, address=address)
+
+
+def allowed(identity: str | None) -> external_auth_pb2.CheckResponse:
+    """Lets a call through, with the signed identity in place of the client's credentials, which go no further."""
+    response = external_auth_pb2.CheckResponse()
+    response.ok_response.headers_to_remove.extend((AUTHORIZATION, COOKIE, API_KEY))
+    if identity is not None:
+        _add(response.ok_response.headers, IDENTITY_HEADER, identity)
+    return response
+
+
+def denied(error: MeshError, *, content_type: str, clear_cookie: str | None) -> external_auth_pb2.CheckResponse:
+    """Refuses a call.
+
+    Envoy words its answer to a gRPC caller from the status (401 is UNAUTHENTICATED, 403 PERMISSION_DENIED) and takes the body for the message;
+    the details go beside it as gRPC carries them. Plain HTTP gets the status as JSON.
+    """
+    status = to_status(error)
+    response = external_auth_pb2.CheckResponse(status=status_pb2.Status(code=status.code, message=error.reason, details=status.details))
+    answer = response.denied_response
+    answer.status.code = _HTTP_STATUS[status.code]
+    _add(answer.headers, "grpc-status-details-bin", base64.b64encode(status.SerializeToString()).decode().rstrip("="))
+    if clear_cookie is not None:
+        _add(answer.headers, "set-cookie", clear_cookie, _APPEND)
+    if content_type.startswith("application/json"):
+        _add(answer.headers, "content-type", "application/json")
+        answer.body = json.dumps(json_format.MessageToDict(status))
+    else:
+        answer.body = error.message
+    return response
+
+
+def _add(headers: object, name: str, value: str, action: int = _OVERWRITE) -> None:
+    option = base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=name, value=value), append_action=action)
+    headers.append(option)  # type: ignore[attr-defined]

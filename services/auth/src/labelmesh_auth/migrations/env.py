@@ -1,0 +1,9 @@
+"""Runs the migrations on the connection that the caller opened and locked."""
+
+from __future__ import annotations
+
+from labelmesh_chassis.database import run_migrations
+
+from labelmesh_auth.tables import Base
+
+run_migrations(Base.metadata)

@@ -138,9 +138,10 @@ class Process:
         code = self.exit_code
         how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
         tail = self.log_tail()
-        return PartDied(
-            f"{self.name} {how} {doing}." + (f" Its log {self.log} ends:\n{_indent(tail)}" if tail else f" Its log is {self.log}.")
-        )
+        if "No space left on device" in tail:
+            how = f"found the disk full and {how}"
+        end = f" Its log {self.log} ends:\n{_indent(tail)}" if tail else f" Its log is {self.log}."
+        return PartDied(f"{self.name} {how} {doing}.{end}")
 
 
 def wait_until(process: Process, ready: object, *, timeout: float, poll: float = 0.01) -> None:

@@ -63,7 +63,7 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal(
         _details("jwt_authn_access_denied{Jwt_is_missing"),
         code_pb2.UNAUTHENTICATED,
-        "TOKEN_MISSING",
+        "CREDENTIAL_MISSING",
         "sign in first: the call carries neither a session token nor an API key",
         status=401,
     ),

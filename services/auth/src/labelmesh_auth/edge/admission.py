@@ -21,6 +21,8 @@ from labelmesh_auth.tokens import SessionTokens
 AUTHORIZATION = "authorization"
 COOKIE = "cookie"
 API_KEY = "x-api-key"
+# The edge's transcoder keeps the path of a JSON call here; from outside the edge lets no such header in.
+_JSON_PATH = "x-envoy-original-path"
 _BEARER = "bearer "
 _NO_PROJECT = frozenset({str(uuid.UUID(int=0))})
 
@@ -41,6 +43,11 @@ class EdgeCall:
     path: str
     headers: Mapping[str, str]
     address: str
+
+    @property
+    def came_as_json(self) -> bool:
+        """Whether the caller reads JSON; by now the call itself looks like gRPC."""
+        return _JSON_PATH in self.headers
 
     @property
     def credential_kind(self) -> CredentialKind:
@@ -67,8 +74,8 @@ class Admission:
     def admit(self, call: EdgeCall) -> str | None:
         """The signed identity to hand on, None for an open method.
 
-        PermissionDenied: METHOD_UNKNOWN, SCOPE_MISSING, API_KEY_NOT_ALLOWED. Unauthenticated: CREDENTIAL_MISSING, TOKEN_INVALID, SESSION_ENDED,
-        SESSION_REVOKED, API_KEY_INVALID, API_KEY_REVOKED, API_KEY_EXPIRED, ACCOUNT_DISABLED. Unavailable while the database is away.
+        PermissionDenied: METHOD_UNKNOWN, SCOPE_MISSING, API_KEY_NOT_ALLOWED. Unauthenticated: CREDENTIAL_MISSING, TOKEN_INVALID,
+        SESSION_ENDED, SESSION_REVOKED, API_KEY_INVALID, API_KEY_REVOKED, API_KEY_EXPIRED, ACCOUNT_DISABLED. Unavailable while the database is away.
         """
         method = self._methods.get(call.path.partition("?")[0])
         if method is None:

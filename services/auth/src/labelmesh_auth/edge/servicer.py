@@ -18,7 +18,9 @@ class CheckServicer(external_auth_pb2_grpc.AuthorizationServicer):  # type: igno
     def __init__(self, admission: Admission, cookie: SessionCookie, registry: CollectorRegistry) -> None:
         self._admission = admission
         self._cookie = cookie
-        self._checks = Counter("labelmesh_auth_checks_total", "Checks at the edge, by outcome.", ["credential", "outcome"], registry=registry)
+        self._checks = Counter(
+            "labelmesh_auth_checks_total", "Checks at the edge, by outcome.", ["credential", "outcome"], registry=registry
+        )
 
     def Check(self, request: external_auth_pb2.CheckRequest, context: grpc.ServicerContext) -> external_auth_pb2.CheckResponse:
         call = wire.edge_call(request)
@@ -29,7 +31,7 @@ class CheckServicer(external_auth_pb2_grpc.AuthorizationServicer):  # type: igno
             self._checks.labels(kind, refusal.reason).inc()
             dead_cookie = kind is CredentialKind.COOKIE and isinstance(refusal, Unauthenticated)
             clear_cookie = self._cookie.clear() if dead_cookie else None
-            return wire.denied(refusal, content_type=call.headers.get("content-type", ""), clear_cookie=clear_cookie)
+            return wire.denied(refusal, as_json=call.came_as_json, clear_cookie=clear_cookie)
         except MeshError as failure:
             self._checks.labels(kind, failure.reason).inc()
             raise

@@ -41,11 +41,11 @@ def allowed(identity: str | None) -> external_auth_pb2.CheckResponse:
     return response
 
 
-def denied(error: MeshError, *, content_type: str, clear_cookie: str | None) -> external_auth_pb2.CheckResponse:
+def denied(error: MeshError, *, as_json: bool, clear_cookie: str | None) -> external_auth_pb2.CheckResponse:
     """Refuses a call.
 
-    Envoy words its answer to a gRPC caller from the status (401 is UNAUTHENTICATED, 403 PERMISSION_DENIED) and takes the body for the message;
-    the details go beside it as gRPC carries them. Plain HTTP gets the status as JSON.
+    Envoy words its answer to a gRPC caller from the status (401 is UNAUTHENTICATED, 403 PERMISSION_DENIED) and takes the body for the
+    message; the details go beside it as gRPC carries them. A caller of JSON gets the whole status as the body.
     """
     status = to_status(error)
     response = external_auth_pb2.CheckResponse(status=status_pb2.Status(code=status.code, message=error.reason, details=status.details))
@@ -54,7 +54,7 @@ def denied(error: MeshError, *, content_type: str, clear_cookie: str | None) -> 
     _add(answer.headers, "grpc-status-details-bin", base64.b64encode(status.SerializeToString()).decode().rstrip("="))
     if clear_cookie is not None:
         _add(answer.headers, "set-cookie", clear_cookie, _APPEND)
-    if content_type.startswith("application/json"):
+    if as_json:
         _add(answer.headers, "content-type", "application/json")
         answer.body = json.dumps(json_format.MessageToDict(status))
     else:

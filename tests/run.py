@@ -1,6 +1,7 @@
 """`./mesh test [SUITE ...] [pytest arguments]`: runs the suites one after another and sums them up.
 
-Suites: lint (ruff, import rules, protos, web), types (mypy --strict, tsc), web (its unit tests), unit, integration, e2e; none or all: everything.
+Suites: lint (ruff, import rules, protos, web), types (mypy --strict, tsc), web (its unit tests), unit, integration, e2e.
+None or `all`: everything.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def listener(port: int) -> str | None:
     inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if any(os.readlink(entry) in inodes for entry in os.scandir(process / "fd")):
+            if any(os.readlink(process / "fd" / entry) in inodes for entry in os.listdir(process / "fd")):
                 return f"{(process / 'comm').read_text().strip()} (process {process.name})"
         except OSError:
             continue

@@ -38,7 +38,8 @@ time.sleep(60)
         child.wait()
     assert path.exists()
     assert MeshLock(path).holder() is None
-    MeshLock(path).take()
+    with MeshLock(path) as lock:
+        assert lock.holder() == os.getpid()
 
 
 def test_the_state_survives_the_file(tmp_path: Path) -> None:

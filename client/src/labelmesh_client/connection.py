@@ -79,6 +79,15 @@ class Connection:
         stub = sessions_pb2_grpc.SessionServiceStub(self.channel)
         return stub.SignIn(sessions_pb2.SignInRequest(name=credentials.user, password=credentials.password)).token
 
+    @property
+    def patience_s(self) -> float:
+        """How long a call is tried again while the server is away, in seconds. May be changed at any time."""
+        return self._caller.patience_s
+
+    @patience_s.setter
+    def patience_s(self, seconds: float) -> None:
+        self._caller.patience_s = seconds
+
     def pause(self, seconds: float) -> None:
         """Waits, but no longer than until the connection is closed; then raises Cancelled."""
         if self._closed.wait(seconds):
@@ -96,7 +105,7 @@ class _Caller(_UnaryUnary, _UnaryStream, _StreamUnary):
     def __init__(self, credentials: Credentials, sign_in: Callable[[Password], str], patience_s: float, closed: threading.Event) -> None:
         self._credentials = credentials
         self._sign_in = sign_in
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._closed = closed
         self._contract = read_contract()
         self._lock = threading.Lock()
@@ -117,7 +126,7 @@ class _Caller(_UnaryUnary, _UnaryStream, _StreamUnary):
         return _read(continuation(self._details(facts, client_call_details, self._metadata(facts)), request))
 
     def _persist(self, facts: MethodFacts, details: grpc.ClientCallDetails, attempt: Callable[[_Details], T]) -> T:
-        give_up = time.monotonic() + self._patience_s
+        give_up = time.monotonic() + self.patience_s
         backoff, signed_in_again = _FIRST_BACKOFF_S, False
         while True:
             metadata = self._metadata(facts)

@@ -68,6 +68,7 @@ def _chunks(url: str, max_bytes: int, deadline_s: float, redirects: bool, use_pr
     except urllib.error.HTTPError as error:
         raise DownloadError(f"{where} answered {error.code} {error.reason}.", reason=f"HTTP_{error.code}") from None
     except urllib.error.URLError as error:
-        raise DownloadError(f"{where} cannot be reached: {error.reason}.", reason="UNREACHABLE") from None
+        cause = error.reason.strerror if isinstance(error.reason, OSError) and error.reason.strerror else error.reason
+        raise DownloadError(f"{where} cannot be reached: {cause}.", reason="UNREACHABLE") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DownloadError(f"{where} could not be fetched: {error}.", reason="UNREACHABLE") from None

@@ -1,0 +1,3 @@
+"""The command `labelmesh`."""
+
+from __future__ import annotations

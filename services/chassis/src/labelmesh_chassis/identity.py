@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -113,16 +114,35 @@ def issue_identity(
 
 
 class IdentityVerifier:
-    """Believes a signed identity and nothing else."""
+    """Believes a signed identity and nothing else.
+
+    The edge may send the same statement for several calls of a session within its life time, so statements whose signature was
+    found right are remembered (the newest `MAX_REMEMBERED` of them); their time is checked at every call.
+    """
+
+    MAX_REMEMBERED = 4096
 
     def __init__(self, keys: KeySource, *, audience: str = AUDIENCE, clock: Callable[[], float] = time.time, leeway_s: float = 5) -> None:
         self._keys = keys
         self._audience = audience
         self._clock = clock
         self._leeway_s = leeway_s
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[str, Identity] = OrderedDict()
 
     def verify(self, token: str) -> Identity:
         """The identity that was signed; Unauthenticated (IDENTITY_INVALID) for anything forged, foreign, unsigned or too old."""
+        known = self._remembered.get(token)
+        if known is not None and self._clock() <= known.expires_at + self._leeway_s:
+            return known
+        identity = self._verify(token)
+        with self._lock:
+            self._remembered[token] = identity
+            if len(self._remembered) > self.MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return identity
+
+    def _verify(self, token: str) -> Identity:
         try:
             key_id = str(jwt.get_unverified_header(token).get("kid", ""))
             key = self._keys.public_key(key_id)

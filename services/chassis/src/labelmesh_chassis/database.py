@@ -64,6 +64,11 @@ class Database:
                 yield session
         except (DBAPIError, PoolTimeout) as failure:
             raise translate(failure) from failure
+        except ValueError as failure:
+            # The driver itself refuses this one, with no error of its own kind.
+            if "NUL (0x00)" not in str(failure):
+                raise
+            raise InvalidArgument("TEXT_INVALID", "the text has characters that cannot be stored") from failure
 
     def is_up(self) -> bool:
         """Whether the database answers."""

@@ -8,7 +8,16 @@ import sys
 from collections.abc import Sequence
 
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
-from labelmesh.auth.v1 import api_keys_pb2, api_keys_pb2_grpc, security_pb2, security_pb2_grpc, sessions_pb2, sessions_pb2_grpc, users_pb2, users_pb2_grpc
+from labelmesh.auth.v1 import (
+    api_keys_pb2,
+    api_keys_pb2_grpc,
+    security_pb2,
+    security_pb2_grpc,
+    sessions_pb2,
+    sessions_pb2_grpc,
+    users_pb2,
+    users_pb2_grpc,
+)
 from labelmesh_chassis.database import Database, migrate
 from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.identity import IdentityVerifier, Role
@@ -73,16 +82,26 @@ def build_server(settings: AuthSettings, *, clock: Clock = system_clock) -> Mesh
     admission = Admission(wire.contract_methods(), tokens, Callers(check_database, limits), keys, clock)
 
     session_servicer = SessionServicer(database, credentials, tokens, cookie, limits, clock)
-    builder.add(sessions_pb2.DESCRIPTOR.services_by_name["SessionService"], sessions_pb2_grpc.add_SessionServiceServicer_to_server, session_servicer)
+    builder.add(
+        sessions_pb2.DESCRIPTOR.services_by_name["SessionService"], sessions_pb2_grpc.add_SessionServiceServicer_to_server, session_servicer
+    )
     user_servicer = UserServicer(database, credentials, clock)
     builder.add(users_pb2.DESCRIPTOR.services_by_name["UserService"], users_pb2_grpc.add_UserServiceServicer_to_server, user_servicer)
     key_servicer = ApiKeyServicer(database, clock)
-    builder.add(api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeyService"], api_keys_pb2_grpc.add_ApiKeyServiceServicer_to_server, key_servicer)
+    builder.add(
+        api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeyService"], api_keys_pb2_grpc.add_ApiKeyServiceServicer_to_server, key_servicer
+    )
     security_servicer = SecurityServicer(database, keys, vault, settings.rotation_times, clock)
-    builder.add(security_pb2.DESCRIPTOR.services_by_name["SecurityService"], security_pb2_grpc.add_SecurityServiceServicer_to_server, security_servicer)
+    builder.add(
+        security_pb2.DESCRIPTOR.services_by_name["SecurityService"],
+        security_pb2_grpc.add_SecurityServiceServicer_to_server,
+        security_servicer,
+    )
     check_servicer = CheckServicer(admission, cookie, builder.registry)
     builder.add(
-        external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"], external_auth_pb2_grpc.add_AuthorizationServicer_to_server, check_servicer
+        external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
+        external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
+        check_servicer,
     )
     builder.add_unauthenticated_service(CHECK_SERVICE)
     builder.ops_route("/.well-known/jwks.json", lambda: OpsReply(200, "application/json", keys.jwks(), _JWKS_CACHE_CONTROL))

@@ -158,8 +158,8 @@ def list_users(db: Db, *, size: int, token: str, query: str = "") -> paging.Page
 def change(db: Db, user_id: uuid.UUID, wanted: UserChange, actor: Actor, now: datetime) -> User:
     """Changes an account. Disabling ends its sessions.
 
-    NotFound (USER_NOT_FOUND); Aborted (ETAG_MISMATCH) when somebody else changed it meanwhile; FailedPrecondition (LAST_ADMIN) when no enabled
-    admin would be left.
+    NotFound (USER_NOT_FOUND); Aborted (ETAG_MISMATCH) when somebody else changed it meanwhile; FailedPrecondition (LAST_ADMIN) when
+    no enabled admin would be left.
     """
     db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADMINS_LOCK})
     row = db.scalar(select(UserRow).where(UserRow.id == user_id).with_for_update())
@@ -179,7 +179,12 @@ def change(db: Db, user_id: uuid.UUID, wanted: UserChange, actor: Actor, now: da
         return before
     if _is_acting_admin(before) and not _is_acting_admin(after):
         _require_another_admin(db, user_id)
-    row.display_name, row.role, row.disabled, row.project_ids = after.display_name, after.role.value, after.disabled, list(after.project_ids)
+    row.display_name, row.role, row.disabled, row.project_ids = (
+        after.display_name,
+        after.role.value,
+        after.disabled,
+        list(after.project_ids),
+    )
     row.version += 1
     db.flush()
     if after.disabled and not before.disabled:
@@ -188,13 +193,18 @@ def change(db: Db, user_id: uuid.UUID, wanted: UserChange, actor: Actor, now: da
     return to_user(row)
 
 
-def set_password(db: Db, user_id: uuid.UUID, password_hash: str, actor: Actor, now: datetime, *, keep_session: uuid.UUID | None = None) -> int:
+def set_password(
+    db: Db, user_id: uuid.UUID, password_hash: str, actor: Actor, now: datetime, *, keep_session: uuid.UUID | None = None
+) -> int:
     """Stores a new password and ends the account's sessions, except `keep_session`; gives their number. Failed sign-ins are forgotten.
 
     NotFound (USER_NOT_FOUND).
     """
     name = db.scalar(
-        update(UserRow).where(UserRow.id == user_id).values(password_hash=password_hash, version=UserRow.version + 1).returning(UserRow.name)
+        update(UserRow)
+        .where(UserRow.id == user_id)
+        .values(password_hash=password_hash, version=UserRow.version + 1)
+        .returning(UserRow.name)
     )
     if name is None:
         raise _not_found(user_id)
@@ -239,7 +249,9 @@ def _require_another_admin(db: Db, user_id: uuid.UUID) -> None:
 
 def _differences(before: User, after: User) -> dict[str, str]:
     names: Sequence[str] = ("display_name", "role", "disabled")
-    changed = {name: f"{getattr(before, name)} -> {getattr(after, name)}" for name in names if getattr(before, name) != getattr(after, name)}
+    changed = {
+        name: f"{getattr(before, name)} -> {getattr(after, name)}" for name in names if getattr(before, name) != getattr(after, name)
+    }
     if before.project_ids != after.project_ids:
         changed["project_ids"] = f"{len(before.project_ids)} -> {len(after.project_ids)} projects"
     return changed

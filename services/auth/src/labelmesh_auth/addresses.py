@@ -12,7 +12,7 @@ _FORWARDED = "x-forwarded-for"
 
 
 def client_address(headers: Mapping[str, str], peer: str = "") -> str:
-    """Where a request came from: what the edge says, else the last hop of x-forwarded-for (the only one that the edge itself wrote), else the peer.
+    """Where a request came from: what the edge says, else the last hop of x-forwarded-for (written by the edge itself), else the peer.
 
     `peer` is as gRPC or Envoy give it. An IPv4 address inside IPv6 is shown as IPv4; what is no address becomes empty.
     """

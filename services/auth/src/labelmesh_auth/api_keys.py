@@ -65,8 +65,8 @@ def looks_like_key(secret: str) -> bool:
 def secret_hash(secret: str) -> bytes:
     """What is stored of a key: its SHA-256, unsalted and fast.
 
-    A slow hash with a salt protects what people can remember and others can guess. 256 random bits cannot be guessed at any speed, every key
-    is different, and the plain hash can be looked up by an index on every call.
+    A slow hash with a salt protects what people can remember and others can guess. 256 random bits cannot be guessed at any speed, every
+    key is different, and the plain hash can be looked up by an index on every call.
     """
     return hashlib.sha256(secret.encode()).digest()
 
@@ -94,7 +94,9 @@ def create(db: Db, new: NewApiKey, owner_user_id: uuid.UUID, actor: Actor, now: 
     made = db.scalar(insert(ApiKeyRow).values(**values).on_conflict_do_nothing(index_elements=["request_id"]).returning(ApiKeyRow.id))
     if made is None:
         raise AlreadyExists("API_KEY_EXISTS", "this request has made a key already, and its secret is shown only once")
-    audit.record(db, actor, "api_key.create", f"key:{made}", now, {"scopes": " ".join(sorted(new.scopes)), "prefix": secret[:_PREFIX_LENGTH]})
+    audit.record(
+        db, actor, "api_key.create", f"key:{made}", now, {"scopes": " ".join(sorted(new.scopes)), "prefix": secret[:_PREFIX_LENGTH]}
+    )
     return _get(db, made), secret
 
 

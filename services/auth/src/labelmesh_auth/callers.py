@@ -43,8 +43,8 @@ WITH used AS (
     WHERE secret_hash = %(secret_hash)s AND revoke_time IS NULL AND (expire_time IS NULL OR expire_time > %(now)s)
       AND (last_use_time IS NULL OR last_use_time <= %(used_since)s)
 )
-SELECT k.id::text, k.owner_user_id::text, k.scopes, k.project_ids::text[], k.revoke_time IS NOT NULL, coalesce(k.expire_time <= %(now)s, false),
-       u.role, u.disabled, u.project_ids::text[]
+SELECT k.id::text, k.owner_user_id::text, k.scopes, k.project_ids::text[], k.revoke_time IS NOT NULL,
+       coalesce(k.expire_time <= %(now)s, false), u.role, u.disabled, u.project_ids::text[]
 FROM api_keys AS k JOIN users AS u ON u.id = k.owner_user_id
 WHERE k.secret_hash = %(secret_hash)s
 """

@@ -39,7 +39,9 @@ class SignedIn:
 class Credentials:
     """Sign-in and the passwords of accounts. It opens its own transactions (see above)."""
 
-    def __init__(self, database: Database, hashing: HashingPool, limits: ThrottleLimits, session_limits: SessionLimits, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, hashing: HashingPool, limits: ThrottleLimits, session_limits: SessionLimits, clock: Clock
+    ) -> None:
         self._database = database
         self._hashing = hashing
         self._limits = limits
@@ -105,7 +107,10 @@ class Credentials:
             accounts.set_password(db, user_id, password_hash, actor, self._clock())
 
     def create_user(self, new: accounts.NewUser, password: str, actor: Actor) -> User:
-        """Makes an account with a password; `new.password_hash` is filled in here. Errors: those of `accounts.create`, InvalidArgument on `password`."""
+        """Makes an account with a password; `new.password_hash` is filled in here.
+
+        Raises what `accounts.create` does, and InvalidArgument on `password` when the policy refuses it.
+        """
         if new.request_id is not None:
             with self._database.transaction() as db:
                 repeated = accounts.find_repeated(db, new.request_id, new.name)

@@ -40,13 +40,17 @@ def _ignore(_seconds: float) -> None:
 class HashingPool:
     """Hashes and verifies passwords on `workers` threads; at most `queue` more may wait.
 
-    Every method raises ResourceExhausted (PASSWORD_HASHING_BUSY, with RetryInfo) when the queue is full, at once and without any hashing, and
-    DeadlineExceeded when the call being served has no time left. `observe` gets the seconds of every run.
+    Every method raises ResourceExhausted (PASSWORD_HASHING_BUSY, with RetryInfo) when the queue is full, at once and without hashing,
+    and DeadlineExceeded when the call being served has no time left. `observe` gets the seconds of every run.
     """
 
-    def __init__(self, *, workers: int, queue: int, parameters: Argon2Parameters | None = None, observe: Callable[[float], None] = _ignore) -> None:
+    def __init__(
+        self, *, workers: int, queue: int, parameters: Argon2Parameters | None = None, observe: Callable[[float], None] = _ignore
+    ) -> None:
         chosen = parameters or Argon2Parameters()
-        self._hasher = argon2.PasswordHasher(time_cost=chosen.passes, memory_cost=chosen.memory_kib, parallelism=chosen.lanes, hash_len=32, salt_len=16)
+        self._hasher = argon2.PasswordHasher(
+            time_cost=chosen.passes, memory_cost=chosen.memory_kib, parallelism=chosen.lanes, hash_len=32, salt_len=16
+        )
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="hash")
         self._room = threading.BoundedSemaphore(workers + queue)
         self._observe = observe

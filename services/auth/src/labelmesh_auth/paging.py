@@ -1,6 +1,6 @@
 """Pages of a list by keyset: a token says where the last page ended (https://google.aip.dev/158).
 
-A token is bound to the filter that it was made with. It is not signed: changing it moves the place in a list that the caller may read anyway.
+A token is bound to the filter that it was made with. It is not signed: changing it moves the place in a list that its holder may read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Which passwords an account may have (after NIST SP 800-63B, section 5.1.1.2: length and a list of known bad ones, no rules about character kinds)."""
+"""Which passwords an account may have: by length and a list of known bad ones, without rules about kinds of characters.
+
+Source: NIST SP 800-63B, section 5.1.1.2.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def normalized(password: str) -> str:
 
 
 def check_password(password: str, *, name: str, field: str) -> None:
-    """Raises InvalidArgument on `field` unless the password has 10 to 256 characters, is not a common one and does not contain the account's name."""
+    """Raises InvalidArgument on `field` unless the password has 10 to 256 characters, is not a common one and does not contain `name`."""
     text = normalized(password)
     if not MIN_LENGTH <= len(text) <= MAX_LENGTH:
         raise InvalidArgument("PASSWORD_LENGTH", f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters", field=field)

@@ -36,7 +36,13 @@ class SessionServicer(sessions_pb2_grpc.SessionServiceServicer):
     """Sign-in and the life of one's own session."""
 
     def __init__(
-        self, database: Database, credentials: Credentials, tokens: SessionTokens, cookie: SessionCookie, limits: SessionLimits, clock: Clock
+        self,
+        database: Database,
+        credentials: Credentials,
+        tokens: SessionTokens,
+        cookie: SessionCookie,
+        limits: SessionLimits,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._credentials = credentials
@@ -197,7 +203,7 @@ class SecurityServicer(security_pb2_grpc.SecurityServiceServicer):
 
 
 def _person(context: grpc.ServicerContext, role: Role) -> Identity:
-    """The caller, who has at least this role and is a person; PermissionDenied. No API key may do what is done here, whatever the edge let through."""
+    """The caller, a person of at least this role; PermissionDenied. No API key may do what is done here, whatever the edge let through."""
     identity = identity_of(context)
     _session_of(identity)
     identity.require(role)

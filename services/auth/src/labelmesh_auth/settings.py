@@ -47,18 +47,29 @@ class AuthSettings(ServiceSettings):
 
     key_encryption_key: EncryptionKey = Field(description="32 random bytes in base64; private signing keys are stored encrypted with it.")
     session_idle_seconds: int = Field(default=120, ge=10, le=86_400, description="A session ends after this long without activity.")
-    session_absolute_seconds: int = Field(default=43_200, ge=60, le=2_592_000, description="A session ends this long after its sign-in at the latest.")
-    cookie_secure: bool = Field(default=True, description="Whether the session cookie is for HTTPS only. False only where the page is not served by TLS.")
+    session_absolute_seconds: int = Field(
+        default=43_200, ge=60, le=2_592_000, description="A session ends this long after its sign-in at the latest."
+    )
+    cookie_secure: bool = Field(
+        default=True, description="Whether the session cookie is for HTTPS only. False only where the page is not served by TLS."
+    )
     password_hash_workers: int = Field(default=2, ge=1, le=64, description="Passwords hashed at once; each takes a core and 19 MiB.")
     password_hash_queue: int = Field(default=16, ge=0, le=400, description="Passwords that may wait for hashing; more are refused at once.")
-    sign_in_account_failures: int = Field(default=5, ge=1, le=1000, description="Failed sign-ins of an account within the window before delays begin.")
+    sign_in_account_failures: int = Field(
+        default=5, ge=1, le=1000, description="Failed sign-ins of an account within the window before delays begin."
+    )
     sign_in_address_failures: int = Field(
         default=30, ge=1, le=100_000, description="Failed sign-ins from an address (IPv6: a /64) within the window before it is refused."
     )
     sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400, description="The sliding window of both, and the longest delay.")
-    sign_in_first_delay_seconds: int = Field(default=30, ge=1, le=86_400, description="The account's first delay; every further failure doubles it.")
+    sign_in_first_delay_seconds: int = Field(
+        default=30, ge=1, le=86_400, description="The account's first delay; every further failure doubles it."
+    )
     key_overlap_seconds: int = Field(
-        default=300, ge=30, le=86_400, description="A new signing key is published this long before it signs; more than any verifier keeps its copy of the JWKS."
+        default=300,
+        ge=30,
+        le=86_400,
+        description="A new signing key is published this long before it signs; more than any verifier keeps its copy of the JWKS.",
     )
     key_refresh_seconds: float = Field(default=10, gt=0, le=10, description="How often signing keys made by other replicas are looked for.")
     sweep_seconds: float = Field(default=300, ge=1, le=86_400, description="How often what is past its retention is deleted.")

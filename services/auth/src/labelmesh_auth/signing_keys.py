@@ -1,7 +1,7 @@
 """The keys that tokens are signed with, in Postgres for all replicas: made, rotated with an overlap, forgotten.
 
-A key's life: published when it is made; signs from `activate_time`, when every verifier has fetched it; signs no more from `retire_time`, when its
-successor takes over; verifies until `expire_time`, when the last token that it signed has ended.
+A key's life: published when it is made; signs from `activate_time`, when every verifier has fetched it; signs no more from `retire_time`,
+when its successor takes over; verifies until `expire_time`, when the last token that it signed has ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from datetime import datetime, timedelta
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_der_private_key, load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 from sqlalchemy import delete, or_, select, text, update
 from sqlalchemy.orm import Session as Db
 
@@ -69,7 +76,9 @@ class KeyVault:
     def encrypt(self, key_id: str, private: ec.EllipticCurvePrivateKey) -> bytes:
         """Nonce and sealed PKCS #8."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), key_id.encode())
+        return nonce + self._cipher.encrypt(
+            nonce, private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), key_id.encode()
+        )
 
     def decrypt(self, key_id: str, sealed: bytes) -> ec.EllipticCurvePrivateKey:
         """The key; WrongEncryptionKey."""
@@ -126,7 +135,9 @@ def forget(db: Db, now: datetime) -> int:
 
 def _verifying(db: Db, now: datetime) -> list[SigningKeyRow]:
     condition = or_(SigningKeyRow.expire_time.is_(None), SigningKeyRow.expire_time > now)
-    return list(db.scalars(select(SigningKeyRow).where(condition).order_by(SigningKeyRow.activate_time.desc(), SigningKeyRow.create_time.desc())))
+    return list(
+        db.scalars(select(SigningKeyRow).where(condition).order_by(SigningKeyRow.activate_time.desc(), SigningKeyRow.create_time.desc()))
+    )
 
 
 def _add(db: Db, vault: KeyVault, now: datetime, *, activate_time: datetime, request_id: uuid.UUID | None) -> SigningKeyRow:

@@ -44,7 +44,10 @@ def account_key(name: str) -> bytes:
 
 def lock(db: Db, attempt: Attempt) -> None:
     """Lets attempts at the same account or from the same network decide one after the other until the transaction ends."""
-    keys = {int.from_bytes(hashlib.sha256(part).digest()[:4], signed=True) for part in (b"a" + attempt.account_key, b"n" + attempt.network.encode())}
+    keys = {
+        int.from_bytes(hashlib.sha256(part).digest()[:4], signed=True)
+        for part in (b"a" + attempt.account_key, b"n" + attempt.network.encode())
+    }
     for key in sorted(keys):  # Always in one order, or two attempts could wait for each other.
         db.execute(text("SELECT pg_advisory_xact_lock(:class, :key)"), {"class": _LOCK_CLASS, "key": key})
 
@@ -70,16 +73,14 @@ def reset_account(db: Db, key: bytes) -> None:
 
 
 def _account_wait(db: Db, limits: ThrottleLimits, attempt: Attempt, now: datetime) -> timedelta:
-    query = select(func.count(), func.max(SignInFailureRow.time)).where(
-        SignInFailureRow.account_key == attempt.account_key, SignInFailureRow.time > now - limits.window
-    )
-    count, last = db.execute(query).one()
-    if last is None or count < limits.account_failures:
+    own = (SignInFailureRow.account_key == attempt.account_key, SignInFailureRow.time > now - limits.window)
+    count = db.scalar(select(func.count()).select_from(SignInFailureRow).where(*own)) or 0
+    if count < limits.account_failures:
         return timedelta(0)
+    last = db.scalar(select(func.max(SignInFailureRow.time)).where(*own)) or now
     doublings = min(count - limits.account_failures, 20)
-    delay: timedelta = min(limits.first_delay * 2**doublings, limits.window)
-    wait: timedelta = last + delay - now
-    return wait
+    delay = limits.first_delay * (1 << doublings)
+    return min(delay, limits.window) - (now - last)
 
 
 def _network_wait(db: Db, limits: ThrottleLimits, attempt: Attempt, now: datetime) -> timedelta:

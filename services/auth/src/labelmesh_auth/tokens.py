@@ -49,7 +49,10 @@ class SessionTokens:
         return jwt.encode(claims, private, algorithm="ES256", headers={"kid": key_id})
 
     def read(self, token: str) -> SessionClaims:
-        """What a token says; Unauthenticated: TOKEN_INVALID for anything forged, foreign or unsigned, SESSION_ENDED for one past its end."""
+        """What a token says.
+
+        Unauthenticated: TOKEN_INVALID for anything forged, foreign or unsigned, SESSION_ENDED for one past its end.
+        """
         if len(token) > _MAX_LENGTH:
             raise _invalid()
         try:

@@ -75,7 +75,8 @@ class Admission:
         """The signed identity to hand on, None for an open method.
 
         PermissionDenied: METHOD_UNKNOWN, SCOPE_MISSING, API_KEY_NOT_ALLOWED. Unauthenticated: CREDENTIAL_MISSING, TOKEN_INVALID,
-        SESSION_ENDED, SESSION_REVOKED, API_KEY_INVALID, API_KEY_REVOKED, API_KEY_EXPIRED, ACCOUNT_DISABLED. Unavailable while the database is away.
+        SESSION_ENDED, SESSION_REVOKED, API_KEY_INVALID, API_KEY_REVOKED, API_KEY_EXPIRED, ACCOUNT_DISABLED. Unavailable while the
+        database is away.
         """
         method = self._methods.get(call.path.partition("?")[0])
         if method is None:

@@ -201,7 +201,7 @@ class Supervisor:
     def _kill_slow(self, group: list[_Watched]) -> None:
         for watched in group:
             if watched.process is not None and watched.process.running:
-                self._console.say(f"{watched.part.title}: did not end within {watched.part.stop_seconds:.0f} s; it is killed.")
+                self._console.say(f"{watched.part.title}: did not end within {watched.part.stop_seconds:g} s; it is killed.")
                 watched.process.kill()
 
     def _kill(self) -> None:

@@ -73,7 +73,8 @@ class Home:
         """Makes the folders. Raises HomeNotWritable, DiskFull."""
         with readable_trouble(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            for folder in (self.data, self.logs, self.run):
+            self.data.mkdir(exist_ok=True, mode=0o700)
+            for folder in (self.logs, self.run):
                 folder.mkdir(exist_ok=True, mode=0o700)
                 folder.chmod(0o700)
             probe = self.data / ".probe"

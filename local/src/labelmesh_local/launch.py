@@ -4,7 +4,8 @@ Run as a file by `python -I -S`, so that it costs about 20 ms and imports nothin
 `launch.py PARENT_PID DEATH_SIGNAL as-is|unprivileged PROGRAM ARGUMENT...`
 
 PostgreSQL refuses to run as root. Where the kernel allows it, root becomes user 1000 of a user namespace of its own: files
-stay owned by root outside. Elsewhere it becomes the owner of the data, an unprivileged account (see `fallback_account`).
+stay owned by root outside. Elsewhere (in many containers) it becomes an unprivileged account that owns the data (see
+`fallback_account`) and keeps one right of root's, to pass through folders that are closed to others, such as /root.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_KEEPCAPS = 8
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+_CAP_DAC_OVERRIDE = 1
+_CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWUSER = 0x10000000
 _INSIDE = 1000
 
@@ -64,10 +70,23 @@ def _become_unprivileged() -> None:
     if user_namespaces_work():
         enter_user_namespace()
         return
+    _become_fallback_account()
+
+
+def _become_fallback_account() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
     user, group = fallback_account()
+    libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
     os.setgid(group)
     os.setuid(user)
+    # Effective, permitted and inheritable, each in two words of 32 bits; then ambient, so that it outlives execv. Where the
+    # machine has taken the capability away, files must be reachable without it.
+    bit = 1 << _CAP_DAC_OVERRIDE
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
+    if libc.capset(header, data) == 0:
+        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
 
 
 def _end_with(parent: int, death_signal: int) -> None:

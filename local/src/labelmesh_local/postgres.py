@@ -174,6 +174,9 @@ class Postgres:
         version = self.cluster / "PG_VERSION"
         if version.exists():
             self._check_version(version.read_text().strip())
+            if os.geteuid() == 0 and self.cluster.stat().st_uid != self._account()[0]:
+                # Made where user namespaces were allowed, started where they are not, or the other way round.
+                self._hand_over(self.data_dir, *self.data_dir.rglob("*"))
             return
         if self.cluster.exists():
             shutil.rmtree(self.cluster)  # an initdb that was interrupted: PG_VERSION comes with a complete folder, see below
@@ -227,11 +230,18 @@ class Postgres:
                 f"Use the labelmesh version that made it (dump there with pg_dump, load here), or give it up with `./mesh reset`."
             )
 
-    def _hand_over(self, *paths: Path) -> None:
-        """Gives the paths to the account that runs the server, where root cannot use a user namespace."""
+    @staticmethod
+    def _account() -> tuple[int, int]:
+        """User and group that the server's files belong to, as seen from here."""
         if os.geteuid() == 0 and not user_namespaces_work():
-            user, group = fallback_account()
-            for path in paths:
+            return fallback_account()
+        return os.geteuid(), os.getegid()
+
+    def _hand_over(self, *paths: Path) -> None:
+        """Gives the paths to the account that runs the server."""
+        user, group = self._account()
+        for path in paths:
+            if path.stat().st_uid != user:
                 os.chown(path, user, group)
 
     def _wait_for_predecessor(self, timeout: float = 30.0) -> None:

@@ -35,7 +35,7 @@ def validate(path: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; 0 when it worked, 1 when Envoy refuses the configuration, 2 for wrong settings."""
-    parser = argparse.ArgumentParser(prog="labelmesh_gateway", description="Envoy's configuration for labelmesh; settings: LABELMESH_GATEWAY_*")
+    parser = argparse.ArgumentParser(prog="labelmesh_gateway", description="Envoy's configuration. Settings: LABELMESH_GATEWAY_*.")
     commands = parser.add_subparsers(dest="command", required=True)
     render_command = commands.add_parser("render", help="write envoy.yaml, descriptors.binpb and site/")
     render_command.add_argument("--out", type=Path, required=True)

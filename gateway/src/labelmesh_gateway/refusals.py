@@ -20,7 +20,7 @@ class Refusal:
     """
 
     expression: str
-    code: code_pb2.Code
+    code: int
     reason: str
     message: str
     status: int | None = None
@@ -43,7 +43,7 @@ class Refusal:
     @property
     def encoded(self) -> str:
         """The google.rpc.Status as the trailer grpc-status-details-bin carries it: base64 without padding."""
-        status = status_pb2.Status(code=int(self.code), message=self.message, details=self._details)
+        status = status_pb2.Status(code=self.code, message=self.message, details=self._details)
         return base64.b64encode(status.SerializeToString()).decode().rstrip("=")
 
     @property
@@ -52,7 +52,7 @@ class Refusal:
         details: list[dict[str, str]] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": self.reason, "domain": DOMAIN}]
         if self.retry_after_s is not None:
             details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{self.retry_after_s}s"})
-        return json.dumps({"code": int(self.code), "message": self.message, "details": details})
+        return json.dumps({"code": self.code, "message": self.message, "details": details})
 
 
 def _details(text: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import jinja2
 
-from labelmesh_gateway import contract, pages
+from labelmesh_gateway import contract, openapi, pages, reference
 from labelmesh_gateway.refusals import REFUSALS
-from labelmesh_gateway.settings import GatewaySettings, host_and_port
+from labelmesh_gateway.settings import SESSION_COOKIE, GatewaySettings, host_and_port
 
 PAGE_PATTERN = "/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?"
 """Paths that the browser client makes pages of: no dot in them, so that a file that is gone stays a 404. API paths come before them."""
@@ -41,6 +41,7 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
     environment.filters["tojson"] = json.dumps
     return environment.get_template("envoy.yaml.j2").render(
         s=settings,
+        session_cookie=SESSION_COOKIE,
         services=services,
         parts={part: [host_and_port(endpoint) for endpoint in endpoints] for part, endpoints in upstreams.items()},
         listen=host_and_port(settings.listen),
@@ -59,9 +60,9 @@ def _combined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, 
 def write(settings: GatewaySettings, out: Path, *, seen_as: Path | None = None) -> Path:
     """Writes everything that Envoy needs into `out` and returns the path of the configuration in it.
 
-    envoy.yaml, descriptors.binpb, web/ (a copy of `settings.web_root`) and site/ (the OpenAPI document and its page). The configuration names
-    them where Envoy will see them: in `seen_as`, by default `out` itself. What an earlier run left there is replaced. Envoy reads all of
-    it at its start only.
+    envoy.yaml, descriptors.binpb, web/ (a copy of `settings.web_root`) and site/ (the OpenAPI document and its page). The configuration
+    names them where Envoy will see them: in `seen_as`, by default `out` itself. What an earlier run left there is replaced. Envoy reads
+    all of it at its start only.
     """
     out.mkdir(parents=True, exist_ok=True)
     place = (seen_as or out).absolute()
@@ -70,7 +71,20 @@ def write(settings: GatewaySettings, out: Path, *, seen_as: Path | None = None) 
         shutil.rmtree(out / name, ignore_errors=True)
     if settings.web_root.is_dir():
         shutil.copytree(settings.web_root, out / "web")
-    static_files = pages.static_files(out / "web", seen_as=place / "web", page_pattern=PAGE_PATTERN)
+    _write_site(out / "site")
+    web = pages.static_files(out / "web", seen_as=place / "web", page_pattern=PAGE_PATTERN)
+    # First: what the contract says is not for the web page to replace.
+    static_files = (*pages.static_files(out / "site", seen_as=place / "site"), *web)
     path = out / "envoy.yaml"
     path.write_text(render(settings.model_copy(update={"descriptors": place / "descriptors.binpb"}), static_files), encoding="utf-8")
     return path
+
+
+def _write_site(site: Path) -> None:
+    """The OpenAPI document, and the page that shows it at /docs/api/."""
+    document = openapi.document()
+    folder = site / "docs" / "api"
+    folder.mkdir(parents=True)
+    (site / "openapi.json").write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+    for name, content in reference.page(document).items():
+        (folder / name).write_text(content, encoding="utf-8")

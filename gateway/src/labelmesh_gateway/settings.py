@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+SESSION_COOKIE = "labelmesh_session"
+
 _ENDPOINT = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})$")
 
 Endpoint = Annotated[str, Field(pattern=_ENDPOINT.pattern)]
@@ -83,7 +85,6 @@ class GatewaySettings(BaseSettings):
     """How long keys are kept before they are fetched again; shorter than the time a new key is published before it signs."""
     token_leeway_s: int = Field(default=1, ge=1, le=60)
     """How far the clocks of auth and the gateway may differ."""
-    cookie: str = "labelmesh_session"
 
     @field_validator("auth", "auth_ops", "labeling", "public_origins", mode="before")
     @classmethod

@@ -1,0 +1,212 @@
+"""Projects: what is labeled, with which classes, under which rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from labelmesh_chassis.errors import Aborted, InvalidArgument
+from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from labelmesh_labeling.access import Caller, no_such_project
+from labelmesh_labeling.answers import Request, reserve, store_answer
+from labelmesh_labeling.labeling import ONTOLOGY_LOCK, ontology_key
+from labelmesh_labeling.ontology import LabelClass, check_classes, check_removal, read_classes, write_classes
+from labelmesh_labeling.pages import Page, number_position, page_of, page_size
+from labelmesh_labeling.tables import CounterRow, ProjectRow
+
+DEFAULT_REPEAT_RATE = 0.2
+DEFAULT_LEASE_SECONDS = 120.0
+
+
+class ProjectState(IntEnum):
+    """Whether a project hands out images; the numbers of the contract."""
+
+    OPEN = 1
+    CLOSED = 2
+
+
+class ProjectAccess(IntEnum):
+    """Who may label; the numbers of the contract."""
+
+    EVERYONE = 1
+    RESTRICTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """What a manager decides about a project. `repeat_rate` 0 to 0.5, `lease_seconds` 1 to 3,600."""
+
+    display_name: str
+    description: str
+    classes: tuple[LabelClass, ...]
+    state: ProjectState = ProjectState.OPEN
+    access: ProjectAccess = ProjectAccess.EVERYONE
+    repeat_rate: float = DEFAULT_REPEAT_RATE
+    lease_seconds: float = DEFAULT_LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project with its settings and how far it is."""
+
+    id: UUID
+    number: int
+    settings: ProjectSettings
+    schema_version: int
+    revision: int
+    created_at: datetime
+    images: int
+    images_completed: int
+
+    @property
+    def etag(self) -> str:
+        """Changes with every change of the settings."""
+        return f'"{self.revision}"'
+
+
+# What an update may name, by the contract's field names.
+FIELDS = ("display_name", "description", "classes", "state", "access", "repeat_rate", "lease_duration")
+
+_PROJECT = ProjectRow.__table__
+_COUNTER = CounterRow.__table__.c
+_SUMS = (
+    select(_COUNTER.project_id, func.sum(_COUNTER.images_added).label("images"), func.sum(_COUNTER.images_completed).label("completed"))
+    .group_by(_COUNTER.project_id)
+    .subquery()
+)
+_WITH_SUMS = select(
+    _PROJECT,
+    func.coalesce(_SUMS.c.images, 0).label("images"),
+    func.coalesce(_SUMS.c.completed, 0).label("completed"),
+).outerjoin_from(_PROJECT, _SUMS, _SUMS.c.project_id == _PROJECT.c.id)
+
+
+def create_project(session: Session, caller: Caller, request_id: UUID, settings: ProjectSettings) -> Project:
+    """Makes a project; the same request_id again gives the one that was made. InvalidArgument for classes that clash."""
+    caller.require_manager()
+    check_classes(settings.classes)
+    fingerprint = f"{settings.display_name}\n{[label_class.id for label_class in settings.classes]}"
+    before = reserve(session, Request(request_id, caller.user_id, "create_project", fingerprint))
+    if before is not None:
+        return _load(session, UUID(before["project_id"]))
+    project_id = uuid4()
+    session.execute(insert(ProjectRow).values(id=project_id, created_by=caller.user_id, **_columns(settings)))
+    write_classes(session, project_id, 1, settings.classes)
+    store_answer(session, request_id, {"project_id": str(project_id)})
+    return _load(session, project_id)
+
+
+def get_project(session: Session, caller: Caller, project_id: UUID) -> Project:
+    """A project that the caller may see; NotFound otherwise."""
+    project = _load(session, project_id)
+    if not caller.may_see(project_id, open_to_everyone=project.settings.access is ProjectAccess.EVERYONE):
+        raise no_such_project()
+    return project
+
+
+def require_visible(session: Session, caller: Caller, project_id: UUID) -> None:
+    """NotFound unless the project is there and for the caller's eyes."""
+    access = session.execute(select(_PROJECT.c.access).where(_PROJECT.c.id == project_id)).scalar_one_or_none()
+    if access is None or not caller.may_see(project_id, open_to_everyone=access == ProjectAccess.EVERYONE):
+        raise no_such_project()
+
+
+def list_projects(session: Session, caller: Caller, asked_size: int, token: str) -> Page[Project]:
+    """Projects that the caller may see, newest first."""
+    size = page_size(asked_size, default=50, most=500)
+    before = number_position(token, "projects")
+    statement = _WITH_SUMS.order_by(_PROJECT.c.number.desc()).limit(size + 1)
+    if before is not None:
+        statement = statement.where(_PROJECT.c.number < before)
+    if not caller.all_projects:
+        own = _PROJECT.c.id.in_(list(caller.project_ids))
+        statement = statement.where(or_(own, _PROJECT.c.access == ProjectAccess.EVERYONE) if caller.sees_open_projects else own)
+    projects = _projects(session, session.execute(statement).all())
+    return page_of(projects, size, "projects", lambda project: [project.number])
+
+
+def update_project(
+    session: Session, caller: Caller, project_id: UUID, changed: ProjectSettings, fields: Collection[str], etag: str
+) -> Project:
+    """Sets the named fields. Aborted (ETAG_MISMATCH), FailedPrecondition (CLASS_IN_USE), InvalidArgument for a field there is not."""
+    caller.require_manager()
+    for index, name in enumerate(fields):
+        if name not in FIELDS:
+            raise InvalidArgument("FIELD_UNKNOWN", f"{name} is not a field that can be changed", field=f"update_mask.paths[{index}]")
+    require_visible(session, caller, project_id)
+    if "classes" in fields:
+        check_classes(changed.classes)
+        # Waits for the labels being written and holds up those that come, until the new ontology stands.
+        key = {"lock": ONTOLOGY_LOCK, "key": ontology_key(project_id)}
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock, :key)"), key)
+    session.execute(select(_PROJECT.c.id).where(_PROJECT.c.id == project_id).with_for_update(key_share=True))
+    project = _load(session, project_id)
+    if etag and etag != project.etag:
+        raise Aborted("ETAG_MISMATCH", "the project was changed meanwhile; read it again", metadata={"etag": project.etag})
+    settings = _merged(project.settings, changed, fields)
+    if not settings.display_name:
+        raise InvalidArgument("DISPLAY_NAME_EMPTY", "a project needs a name", field="display_name")
+    if settings == project.settings:
+        return project
+    schema_version = project.schema_version
+    if settings.classes != project.settings.classes:
+        check_removal(session, project_id, project.settings.classes, settings.classes)
+        schema_version += 1
+        write_classes(session, project_id, schema_version, settings.classes)
+    values = {**_columns(settings), "schema_version": schema_version, "revision": project.revision + 1}
+    session.execute(update(ProjectRow).where(_PROJECT.c.id == project_id).values(values))
+    return replace(project, settings=settings, schema_version=schema_version, revision=project.revision + 1)
+
+
+def _merged(before: ProjectSettings, changed: ProjectSettings, fields: Collection[str]) -> ProjectSettings:
+    names = {"lease_seconds" if name == "lease_duration" else name for name in fields}
+    return replace(before, **{name: getattr(changed, name) for name in names})
+
+
+def _columns(settings: ProjectSettings) -> dict[str, Any]:
+    return {
+        "display_name": settings.display_name,
+        "description": settings.description,
+        "state": int(settings.state),
+        "access": int(settings.access),
+        "repeat_rate": settings.repeat_rate,
+        "lease_seconds": settings.lease_seconds,
+    }
+
+
+def _load(session: Session, project_id: UUID) -> Project:
+    row = session.execute(_WITH_SUMS.where(_PROJECT.c.id == project_id)).one_or_none()
+    if row is None:
+        raise no_such_project()
+    return _projects(session, [row])[0]
+
+
+def _projects(session: Session, rows: Sequence[Row[Any]]) -> list[Project]:
+    classes = read_classes(session, [(row.id, row.schema_version) for row in rows])
+    return [
+        Project(
+            row.id,
+            row.number,
+            ProjectSettings(
+                row.display_name,
+                row.description,
+                classes[row.id],
+                ProjectState(row.state),
+                ProjectAccess(row.access),
+                row.repeat_rate,
+                row.lease_seconds,
+            ),
+            row.schema_version,
+            row.revision,
+            row.created_at,
+            int(row.images),
+            int(row.completed),
+        )
+        for row in rows
+    ]

@@ -66,6 +66,7 @@ def _chunks(url: str, max_bytes: int, deadline_s: float, redirects: bool, use_pr
             if announced is not None and announced.isdigit() and received < int(announced):
                 raise DownloadError(f"{where} broke off after {received:,} of {int(announced):,} bytes.")
     except urllib.error.HTTPError as error:
+        error.close()
         raise DownloadError(f"{where} answered {error.code} {error.reason}.", reason=f"HTTP_{error.code}") from None
     except urllib.error.URLError as error:
         cause = error.reason.strerror if isinstance(error.reason, OSError) and error.reason.strerror else error.reason

@@ -67,12 +67,19 @@ def _entries(folder: Path, prefix: str, recursive: bool, scan: FolderScan) -> It
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 below.append((Path(entry.path), name + "/"))
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and _leads_to_folder(entry):
                 scan.linked_folders.append(_shown(name))
             else:
                 yield entry, name
         if recursive:
             waiting.extend(reversed(below))
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a loop
+        return False
 
 
 def _look_at(root: Path, entry: os.DirEntry[str], name: str, scan: FolderScan) -> None:

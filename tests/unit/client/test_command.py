@@ -1,0 +1,228 @@
+"""The command as a person meets it: sentences, exit codes, going on after an interruption."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from labelmesh.labeling.v1 import images_pb2
+from labelmesh_client.command.main import main
+from labelmesh_client.command.terminal import Terminal
+
+from tests.unit.client.conftest import Serve
+from tests.unit.client.server import ScriptedServer, refuse
+from tests.unit.client.shelf import Shelf
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+def labelmesh(server: ScriptedServer | str, *argv: str, stdin: str = "", **environment: str) -> Ran:
+    address = server if isinstance(server, str) else server.address
+    out, err = io.StringIO(), io.StringIO()
+    settings = {"LABELMESH_ADDRESS": address, "LABELMESH_API_KEY": "lmk_test", "HOME": "/nonexistent", **environment}
+    code = main(argv, Terminal(settings, io.StringIO(stdin), out, err))
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def test_a_folder_with_bad_files_goes_in_but_for_them_and_says_which_and_why(serve: Serve, tmp_path: Path) -> None:
+    shelf = Shelf()
+    server = shelf.serve(serve)
+    for number in range(20):
+        (tmp_path / f"{number:02}.png").write_bytes(b"content %d" % number)
+    (tmp_path / "bad.jpg").write_bytes(b"bad")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "notes.txt").write_bytes(b"notes")
+    os.symlink("/etc/hostname", tmp_path / "outside.png")
+    ran = labelmesh(server, "import", "folder", str(tmp_path), "--project", "mine", "--classes", "fox, Red deer")
+    assert ran.code == 1
+    assert ran.out.startswith("23 images: 20 added, 0 there already, 3 refused (")
+    assert "made the project “mine” with the classes fox, Red deer" in ran.err
+    assert "refused bad.jpg: it is no image" in ran.err
+    assert "refused empty.png: the file is empty" in ran.err
+    assert "refused outside.png: it is a link that leads out of the folder" in ran.err
+    assert "left out 1 files that are neither JPEG nor PNG by their names (1 .txt)" in ran.err
+    assert [(one.id, one.display_name, one.hotkey) for one in shelf.projects[0].classes] == [
+        ("fox", "fox", "1"),
+        ("red-deer", "Red deer", "2"),
+    ]
+    again = labelmesh(server, "import", "folder", str(tmp_path), "--project", "mine", "--allow-bad", "3", "--json")
+    assert again.code == 0
+    summary = json.loads(again.out)
+    assert (summary["added"], summary["present"], summary["refused"]) == (0, 20, 3)
+    assert {problem["name"] for problem in summary["problems"]} == {"bad.jpg", "empty.png", "outside.png"}
+    assert len(shelf.projects) == 1
+
+
+def test_a_project_that_is_missing_is_made_only_when_its_classes_are_said(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    ran = labelmesh(Shelf().serve(serve), "import", "folder", str(tmp_path), "--project", "mine")
+    assert ran.code == 1
+    assert ran.err == "labelmesh: There is no project “mine” yet. Say which classes it has to make it: --classes fox,deer,nothing.\n"
+
+
+def test_the_demo_digits_are_all_there_and_a_second_time_adds_nothing(serve: Serve) -> None:
+    shelf = Shelf()
+    server = shelf.serve(serve)
+    first, second = labelmesh(server, "demo", "digits"), labelmesh(server, "demo", "digits")
+    assert (first.code, second.code) == (0, 0)
+    assert first.out.startswith("1,797 images: 1,797 added, 0 there already, 0 refused")
+    assert second.out.startswith("1,797 images: 0 added, 1,797 there already, 0 refused")
+    assert len(shelf.contents) == 1797
+    assert len(shelf.projects) == 1
+    assert [(one.id, one.hotkey) for one in shelf.projects[0].classes] == [(str(digit), str(digit)) for digit in range(10)]
+
+
+def test_mnist_files_go_in_part_by_part_with_a_limit(serve: Serve, tmp_path: Path) -> None:
+    for prefix, count in (("train", 30), ("t10k", 10)):
+        pixels = b"".join(bytes([number, len(prefix)] + [7] * 782) for number in range(count))
+        (tmp_path / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(struct.pack(">IIII", 2051, count, 28, 28) + pixels))
+    shelf = Shelf()
+    server = shelf.serve(serve)
+    ran = labelmesh(server, "import", "mnist", str(tmp_path), "--split", "all", "--limit", "20")
+    assert (ran.code, ran.out[:34]) == (0, "30 images: 30 added, 0 there alrea")
+    names = {image.name for batch in shelf.batches for image in batch.images}
+    assert {"mnist-train-00000.png", "mnist-train-00019.png", "mnist-test-00009.png"} <= names
+    labels = labelmesh(server, "import", "mnist", str(tmp_path), "--labels", "as-machine")
+    assert labels.code == 1
+    assert "has no file train-labels-idx1-ubyte or train-labels-idx1-ubyte.gz" in labels.err
+
+
+def test_what_is_wrong_is_said_in_one_sentence_without_a_traceback(serve: Serve, tmp_path: Path, free_port: int) -> None:
+    def ended(_: object, context: grpc.ServicerContext) -> object:
+        return refuse(context, grpc.StatusCode.UNAUTHENTICATED, "The session has ended.", reason="SESSION_ENDED")
+
+    server = serve({"ProjectService.ListProjects": ended})
+    for ran, part in (
+        (labelmesh(server, "projects", "list"), "The session has ended. Sign in again with `labelmesh sign-in`"),
+        (labelmesh(server, "projects", "list", LABELMESH_API_KEY=""), "You are not signed in"),
+        (labelmesh("ftp://x", "projects", "list"), "begins with “ftp://”"),
+        (labelmesh(server, "import", "folder", str(tmp_path / "none")), "The folder"),
+        (labelmesh(server, "import", "folder", str(tmp_path)), "has no JPEG or PNG files"),
+        (labelmesh(server, "stats", "--project", "x", "--api-key-file", "/nonexistent/key"), "cannot be read"),
+        (
+            labelmesh(f"http://127.0.0.1:{free_port}", "projects", "list"),
+            f"No labelmesh answers at http://127.0.0.1:{free_port}: Connection refused.",
+        ),
+    ):
+        assert ran.code == 1
+        assert ran.err.startswith("labelmesh: ")
+        assert part in ran.err
+        assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("argv", [[], ["import"], ["import", "folder"], ["stats"], ["demo", "digits", "--workers", "0"], ["nonsense"]])
+def test_arguments_that_make_no_sense_end_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        labelmesh("http://127.0.0.1:1", *argv)
+    assert left.value.code == 2
+    assert "usage: labelmesh" in capsys.readouterr().err
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (
+        ["import", "mnist"],
+        ["demo", "digits"],
+        ["priorities", "set"],
+        ["annotations", "export"],
+        ["keys", "create"],
+        ["users", "create"],
+    ):
+        with pytest.raises(SystemExit) as left:
+            labelmesh("http://127.0.0.1:1", *argv, "--help")
+        assert left.value.code == 0
+        assert "examples:" in capsys.readouterr().out
+
+
+def test_priorities_are_set_by_id_content_or_name_and_nothing_is_set_when_a_line_is_wrong(serve: Serve) -> None:
+    ids = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(4)]
+    set_to: dict[str, float] = {}
+
+    def listing(_: object, __: grpc.ServicerContext) -> images_pb2.ListImagesResponse:
+        return images_pb2.ListImagesResponse(
+            images=[images_pb2.Image(id=ids[0], name="a.png"), images_pb2.Image(id=ids[1], name="b, b.png")]
+        )
+
+    def apply(request: images_pb2.SetPrioritiesRequest, __: grpc.ServicerContext) -> images_pb2.SetPrioritiesResponse:
+        set_to.update({one.image_id: one.priority for one in request.priorities})
+        return images_pb2.SetPrioritiesResponse(set_count=len(request.priorities))
+
+    shelf = Shelf()
+    shelf.contents = {"ab" * 32: ids[2]}
+    server = serve({**shelf.behaviours(), "ImageService.ListImages": listing, "ImageService.SetPriorities": apply})
+    labelmesh(server, "projects", "create", "mine", "--classes", "a,b")
+    lines = f'image,priority\na.png,1\n"b, b.png",2.5\n{"ab" * 32},-3\n\n{ids[3]},4e2\n'
+    ran = labelmesh(server, "priorities", "set", "-", "--project", "mine", stdin=lines)
+    assert (ran.code, ran.err) == (0, "4 priorities set in “mine”.\n")
+    assert set_to == {ids[0]: 1.0, ids[1]: 2.5, ids[2]: -3.0, ids[3]: 400.0}
+    set_to.clear()
+    for wrong, part in (
+        (f"a.png,1\nb.png,high\n{ids[0]},nan\n", "line 2"),
+        ("c.png,1\n", "no image c.png"),
+        ("x,inf\n", "line 1"),
+        ("", "no priorities"),
+    ):
+        ran = labelmesh(server, "priorities", "set", "-", "--project", "mine", stdin=wrong)
+        assert ran.code == 1
+        assert part in ran.err
+    assert set_to == {}
+
+
+def test_ctrl_c_ends_an_import_at_once_says_how_far_it_is_and_the_same_command_goes_on(serve: Serve, tmp_path: Path) -> None:
+    shelf, stuck, let_go = Shelf(), threading.Event(), threading.Event()
+
+    def add(request: images_pb2.AddImagesRequest, context: grpc.ServicerContext) -> images_pb2.AddImagesResponse:
+        if len(shelf.contents) >= 1000 and not let_go.is_set():
+            stuck.set()
+            let_go.wait(30)
+        return shelf.add(request, context)
+
+    server = serve({**shelf.behaviours(), "ImageService.AddImages": add})
+    for number in range(3000):
+        (tmp_path / f"{number:04}.png").write_bytes(b"content %d" % number)
+    command = [
+        sys.executable,
+        "-m",
+        "labelmesh_client",
+        "import",
+        "folder",
+        str(tmp_path),
+        "--project",
+        "mine",
+        "--classes",
+        "a",
+        "--workers",
+        "1",
+    ]
+    environment = {**os.environ, "LABELMESH_ADDRESS": server.address, "LABELMESH_API_KEY": "lmk_test"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert stuck.wait(30)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=15)
+    finally:
+        let_go.set()
+        process.kill()
+    assert process.returncode == 130
+    assert out == ""
+    assert "1,000 of 3,000 images are in; the same command goes on from there" in err
+    assert err.endswith("Stopped.\n")
+    assert "Traceback" not in err
+    again = labelmesh(server, "import", "folder", str(tmp_path), "--project", "mine")
+    assert again.code == 0
+    assert len(shelf.contents) == 3000

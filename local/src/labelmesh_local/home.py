@@ -97,7 +97,7 @@ def readable_trouble(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(f"The disk is full: nothing more can be written to {place}.") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             where = error.filename or place
             raise HomeNotWritable(f"{where} cannot be written to ({error.strerror}). Set LABELMESH_HOME to a folder of yours.") from error
         raise

@@ -148,7 +148,9 @@ def _own_limits(schema: dict[str, Any]) -> Iterator[str]:
         "maxItems": "at most {:,}",
     }
     for name, text in names.items():
-        if name in schema:
+        if name == "minLength" and schema.get(name) == 1:
+            yield "not empty"
+        elif name in schema:
             yield text.format(schema[name])
     if schema.get("uniqueItems"):
         yield "no two alike"

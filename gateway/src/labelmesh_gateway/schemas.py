@@ -96,7 +96,7 @@ class Schemas:
         )
         notes = [f"At most one of {', '.join(names)}." for names in choices if names]
         if notes:
-            schema["description"] = "\n".join([*filter(None, [comment]), *notes])
+            schema["description"] = "\n\n".join([*filter(None, [comment]), *notes])
         return schema
 
     def fields(self, name: str) -> Iterator[tuple[Field, str]]:
@@ -117,7 +117,7 @@ class Schemas:
             schema = self._single(field, rules)
         if comment:
             own = schema.get("description")
-            schema["description"] = f"{comment}\n{own}" if own else comment
+            schema["description"] = f"{comment}\n\n{own}" if own else comment
         return schema
 
     def _map_entry(self, field: Field) -> descriptor_pb2.DescriptorProto | None:
@@ -135,7 +135,7 @@ class Schemas:
         enum, comments, comment = self._enums[name]
         lines = [comment, *(f"{value.name}: {comments[number]}" for number, value in enumerate(enum.value) if comments[number])]
         schema: Schema = {"type": "string", "enum": [value.name for value in enum.value]}
-        text = "\n".join(filter(None, lines))
+        text = "\n\n".join(filter(None, lines))
         if text:
             schema["description"] = text
         return schema

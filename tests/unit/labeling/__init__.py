@@ -1,0 +1,1 @@
+"""Labeling without any part outside of it."""

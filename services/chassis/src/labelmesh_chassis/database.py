@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from alembic import command, context

@@ -1,0 +1,23 @@
+// What the labeling queue needs from the mesh, in its own words.
+import type { Lease, Next } from "../gen/labelmesh/labeling/v1/annotations_pb";
+
+export interface Asking {
+  readonly requestId: string;
+  /** The leases that this page knows it holds. */
+  readonly held: readonly string[];
+}
+
+export interface LabelingPort {
+  lease(asking: Asking): Promise<Next | undefined>;
+  submit(
+    asking: Asking & { leaseNext: boolean; leaseId: string; classId: string; leadMs: number },
+  ): Promise<{ given: number; next: Next | undefined }>;
+  skip(asking: Asking & { leaseNext: boolean; leaseId: string }): Promise<{ next: Next | undefined }>;
+  undo(asking: { requestId: string }): Promise<{ given: number; lease: Lease | undefined }>;
+  /** Those still held afterwards. */
+  renew(leaseIds: readonly string[]): Promise<ReadonlySet<string>>;
+  release(leaseIds: readonly string[]): Promise<void>;
+}
+
+/** Loads an image ahead of its turn; rejects when it cannot be had. */
+export type LoadPicture = (url: string) => Promise<HTMLImageElement>;

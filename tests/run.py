@@ -76,7 +76,7 @@ def web(arguments: Sequence[str]) -> list[Outcome]:
     return _npm("web", "test")
 
 
-def _pytest(suite: str) -> Callable[[Sequence[str]], list[Outcome]]:
+def _pytest(suite: str, *options: str) -> Callable[[Sequence[str]], list[Outcome]]:
     def run(arguments: Sequence[str]) -> list[Outcome]:
         paths = [argument for argument in arguments if not argument.startswith("-") and Path(argument.partition("::")[0]).exists()]
         where = [] if paths else [f"tests/{suite}"]
@@ -86,7 +86,7 @@ def _pytest(suite: str) -> Callable[[Sequence[str]], list[Outcome]]:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="labelmesh-tests-") as scratch:
             report = Path(scratch) / "report.xml"
-            command = [sys.executable, "-m", "pytest", *where, f"--junitxml={report}", *arguments]
+            command = [sys.executable, "-m", "pytest", *where, f"--junitxml={report}", *options, *arguments]
             code = subprocess.run(command, cwd=HOUSE, check=False).returncode
             tests, failures, skipped = _counts(report)
         passed = code == 0 or (code == _NO_TESTS and tests == 0 and not arguments)
@@ -145,7 +145,7 @@ RUN: dict[str, Callable[[Sequence[str]], list[Outcome]]] = {
     "lint": lint,
     "types": types,
     "web": web,
-    "unit": _pytest("unit"),
+    "unit": _pytest("unit", "-n", "2"),
     "integration": _pytest("integration"),
     "e2e": e2e,
 }

@@ -23,6 +23,7 @@ _CAP_DAC_OVERRIDE = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWUSER = 0x10000000
 _INSIDE = 1000
+_TRY = "try-user-namespace"
 
 
 def fallback_account() -> tuple[int, int]:
@@ -57,17 +58,23 @@ def enter_user_namespace() -> bool:
 
 
 def user_namespaces_work() -> bool:
-    """Tries in a child process whether `enter_user_namespace` succeeds here."""
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if enter_user_namespace() else 1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    """Tries in a program of its own whether `enter_user_namespace` succeeds here.
+
+    A forked child would not do: gRPC starts threads in the children of a process that uses it, and the kernel gives a process with
+    threads no namespace.
+    """
+    import subprocess
+
+    return subprocess.run([sys.executable, "-I", "-S", __file__, _TRY], check=False, timeout=30).returncode == 0
 
 
 def _become_unprivileged() -> None:
     if os.geteuid() != 0:
         return
-    if user_namespaces_work():
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if enter_user_namespace() else 1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
         enter_user_namespace()
         return
     _become_fallback_account()
@@ -96,6 +103,8 @@ def _end_with(parent: int, death_signal: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    if arguments == [_TRY]:
+        os._exit(0 if enter_user_namespace() else 1)
     parent, death_signal, privilege, *command = arguments
     if privilege == "unprivileged":
         _become_unprivileged()

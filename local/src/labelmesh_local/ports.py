@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+
+# Below the range that systems take the ports of outgoing connections from (32768 and up on Linux): a part that is started again
+# must find its port free.
+_LOWEST, _HIGHEST = 12_000, 30_000
 
 
 def free_ports(count: int) -> list[int]:
     """Returns different TCP ports of 127.0.0.1 that nobody listened on a moment ago."""
+    found: list[int] = []
     with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST), count + 500):
+            if len(found) == count:
+                break
+            probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
 
 
 def free_port() -> int:

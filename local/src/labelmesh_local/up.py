@@ -66,6 +66,9 @@ def _up_alone(home: Home, house: Path, *, port: int, demo: bool, detached: bool,
             supervisor.run(meanwhile)
         except Stopped:
             pass
+        except LocalError:
+            if not signals.stops:  # else a helper was stopped by the same Ctrl-C
+                raise
     finally:
         console.say("Stopping ...")
         first_start.stop()

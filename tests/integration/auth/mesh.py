@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 import urllib.request
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -160,6 +162,14 @@ class Auth:
     def hash_runs(self) -> int:
         """How many passwords were hashed or verified so far."""
         return int(self.metric("labelmesh_auth_password_hash_seconds_count"))
+
+
+def until(holds: Callable[[], bool], *, timeout_s: float) -> None:
+    """Waits for something that happens in the background; AssertionError when it has not by then."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"it did not happen within {timeout_s:g} s"
+        time.sleep(0.02)
 
 
 def path_of(request: Message) -> str:

@@ -124,7 +124,9 @@ def test_a_wrong_old_password_counts_towards_the_throttle_and_names_the_field(au
         auth.call(request, headers)
 
 
-def test_checks_go_on_while_more_sign_ins_come_than_can_be_hashed_and_the_surplus_is_refused_at_once(start_auth: Callable[..., Auth]) -> None:
+def test_checks_go_on_while_more_sign_ins_come_than_can_be_hashed_and_the_surplus_is_refused_at_once(
+    start_auth: Callable[..., Auth],
+) -> None:
     auth = start_auth(password_hash_workers=1, password_hash_queue=4, worker_threads=12)
     headers = auth.sign_in()
     stopping = threading.Event()

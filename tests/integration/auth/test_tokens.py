@@ -133,7 +133,13 @@ def test_a_refusal_says_why_in_status_details_and_for_plain_http_in_json(auth: A
 
 def test_unknown_methods_are_denied_even_to_an_admin(auth: Auth) -> None:
     headers = auth.sign_in("root")
-    for path in ("/labelmesh.auth.v1.UserService/DropUsers", "/grpc.health.v1.Health/Check", "/", "", "/envoy.service.auth.v3.Authorization/Check"):
+    for path in (
+        "/labelmesh.auth.v1.UserService/DropUsers",
+        "/grpc.health.v1.Health/Check",
+        "/",
+        "",
+        "/envoy.service.auth.v3.Authorization/Check",
+    ):
         with pytest.raises(Denied) as denied:
             auth.admit(path, headers)
         assert (denied.value.code, denied.value.http_status, denied.value.reason) == (7, 403, "METHOD_UNKNOWN")

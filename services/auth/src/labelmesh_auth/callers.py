@@ -14,7 +14,7 @@ from typing import Any
 from labelmesh_chassis.database import Database, translate
 from labelmesh_chassis.errors import Unauthenticated
 from labelmesh_chassis.identity import Role
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -71,10 +71,15 @@ class KeyCaller:
 
 
 class Callers:
-    """Finds callers in the database; every method raises Unavailable while the database is away."""
+    """Finds callers in the database; every method raises Unavailable while the database is away.
+
+    The database must be its own: its connections are put into autocommit when they are made. (Doing that for each statement would be
+    undone after it, which fails with a bare driver error on a connection that broke meanwhile.)
+    """
 
     def __init__(self, database: Database, limits: SessionLimits) -> None:
-        self._engine: Engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(database.engine, "connect", _set_autocommit)
+        self._engine: Engine = database.engine
         self._limits = limits
 
     def of_session(self, session_id: str, user_id: str, now: datetime, *, touch: bool) -> SessionCaller:
@@ -122,3 +127,7 @@ class Callers:
     def _fetch(self, statement: str, given: Mapping[str, Any]) -> Sequence[Any] | None:
         with self._engine.connect() as connection:
             return connection.exec_driver_sql(statement, dict(given)).one_or_none()
+
+
+def _set_autocommit(connection: Any, _record: object) -> None:
+    connection.autocommit = True

@@ -15,7 +15,7 @@ from labelmesh.auth.v1 import sessions_pb2, sessions_pb2_grpc
 from labelmesh_client.address import Address
 from labelmesh_client.contract import UNKNOWN_METHOD, MethodFacts, read_contract
 from labelmesh_client.credentials import ApiKey, Credentials, Password, SessionToken
-from labelmesh_client.errors import Cancelled, LabelmeshError, Unauthenticated, Unavailable, error_of
+from labelmesh_client.errors import Cancelled, LabelmeshError, ResourceExhausted, Unauthenticated, Unavailable, error_of
 
 if TYPE_CHECKING:
     _UnaryUnary = grpc.UnaryUnaryClientInterceptor[Any, Any]
@@ -31,6 +31,9 @@ Metadata = tuple[tuple[str, str], ...]
 
 _FIRST_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 5.0
+#: The gateway's reason when one address calls too often; it lets more through within seconds.
+_RATE_LIMITED = "RATE_LIMITED"
+_RATE_LIMIT_PATIENCE_S = 30.0
 #: The largest answer: a page of 500 projects with long lists of classes.
 _MAX_RECEIVE_BYTES = 64 * 1024 * 1024
 
@@ -50,7 +53,8 @@ class Connection:
 
     Every attempt of a call has a deadline: the caller's, else the one the contract names for the method, else 10 s. Reads and methods
     that the contract calls repeatable are sent again on UNAVAILABLE, with growing pauses (0.1 s to 5 s, with jitter, longer when the
-    server asks for it), until `patience_s` seconds have passed since the first attempt. With a password, a session that ended is
+    server asks for it), until `patience_s` seconds have passed since the first attempt. A call that the gateway turned away because of its
+    rate limit is made again when the gateway says so. With a password, a session that ended is
     opened again, once. Failures are raised as LabelmeshError.
     """
 
@@ -127,6 +131,7 @@ class _Caller(_UnaryUnary, _UnaryStream, _StreamUnary):
 
     def _persist(self, facts: MethodFacts, details: grpc.ClientCallDetails, attempt: Callable[[_Details], T]) -> T:
         give_up = time.monotonic() + self.patience_s
+        rate_limited_until = time.monotonic() + max(self.patience_s, _RATE_LIMIT_PATIENCE_S)
         backoff, signed_in_again = _FIRST_BACKOFF_S, False
         while True:
             metadata = self._metadata(facts)
@@ -139,6 +144,12 @@ class _Caller(_UnaryUnary, _UnaryStream, _StreamUnary):
                 if self._closed.wait(pause):
                     raise Cancelled("The client was closed.") from None
                 backoff = min(backoff * 2, _MAX_BACKOFF_S)
+            except ResourceExhausted as error:
+                # Turned away by the gateway before anything was done, so any call may be made again.
+                if error.reason != _RATE_LIMITED or error.retry_after is None or time.monotonic() + error.retry_after > rate_limited_until:
+                    raise
+                if self._closed.wait(error.retry_after * random.uniform(1.0, 1.2)):
+                    raise Cancelled("The client was closed.") from None
             except Unauthenticated:
                 if facts.open or signed_in_again or not self._forget_session(metadata):
                     raise

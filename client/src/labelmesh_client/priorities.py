@@ -29,6 +29,7 @@ def set_priorities(services: Services, project_id: str, priorities: Iterable[tup
     The very next call for an image obeys. Up to 5,000 pairs are one call and all or nothing. More are applied in order, a thousand at a
     time; when that stops with an error, a beginning of them has been applied and the whole can safely be sent again. A stream that breaks
     is sent again from its start, for `patience_s` seconds without progress.
+    Each image stands in there once: the server refuses a call that names one twice with different priorities.
     Raises NotFound naming images the project does not have, ValueError for a priority that is not finite.
     """
     batches = in_batches(map(_checked, priorities), UNARY_LIMIT)

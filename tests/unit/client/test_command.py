@@ -174,6 +174,7 @@ def test_priorities_are_set_by_id_content_or_name_and_nothing_is_set_when_a_line
     for wrong, part in (
         (f"a.png,1\nb.png,high\n{ids[0]},nan\n", "line 2"),
         ("c.png,1\n", "no image c.png"),
+        (f"a.png,1\n\n{ids[0]},2\n", "stands in line 1 already"),
         ("x,inf\n", "line 1"),
         ("", "no priorities"),
     ):

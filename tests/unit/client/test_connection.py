@@ -17,6 +17,7 @@ from labelmesh_client import (
     LabelClass,
     LabelmeshError,
     NotFound,
+    ResourceExhausted,
     ServerError,
     Unauthenticated,
     Unavailable,
@@ -205,6 +206,25 @@ def test_a_password_signs_in_once_for_all_threads_and_again_when_the_session_has
     with connect(server.address, user="ada", password="wrong") as client, pytest.raises(Unauthenticated) as error:
         client.project(PROJECT)
     assert error.value.reason == "WRONG_CREDENTIALS"
+
+
+def test_a_call_that_the_rate_limit_turned_away_is_made_again_even_when_it_is_not_repeatable(serve: Serve) -> None:
+    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
+    update = Failing(2, projects_pb2.UpdateProjectResponse(project=project()), exhausted, reason="RATE_LIMITED", retry_after_s=0.2)
+    full = Failing(2, None, exhausted, reason="QUOTA", retry_after_s=0.2)
+    server = serve(
+        {
+            "ProjectService.UpdateProject": update,
+            "ProjectService.CreateProject": full,
+            "ProjectService.GetProject": Failing(0, projects_pb2.GetProjectResponse(project=project())),
+        }
+    )
+    with client_of(server) as client:
+        client.project(PROJECT).close()
+        with pytest.raises(ResourceExhausted):
+            client.create_project("digits", [LabelClass("7")])
+    assert len(update.requests) == 3
+    assert len(full.requests) == 1
 
 
 def test_a_closed_client_says_so_also_in_the_middle_of_its_patience(serve: Serve) -> None:

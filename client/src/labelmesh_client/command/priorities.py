@@ -115,6 +115,10 @@ def _by_id(project: Project, wanted: list[tuple[int, str, float]], source: str) 
         for line, image, _ in wanted
         if image in several or image not in ids
     ]
+    first_line: dict[str, int] = {}
+    for line, image, _ in wanted:
+        if image in ids and first_line.setdefault(ids[image], line) != line:
+            problems.append(f"line {line}: the image {image} stands in line {first_line[ids[image]]} already")
     _raise(source, problems)
     return [(ids[image], priority) for _, image, priority in wanted]
 

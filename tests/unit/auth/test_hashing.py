@@ -63,8 +63,7 @@ def test_more_than_workers_and_queue_is_refused_at_once_and_room_comes_back(open
         try:
             return pool.hash("x")[:10]
         except ResourceExhausted as refused:
-            assert (refused.reason, refused.retry_after) == ("PASSWORD_HASHING_BUSY", 1)
-            return refused.reason
+            return f"{refused.reason} {refused.retry_after}"
 
     with ThreadPoolExecutor(10) as callers:
         attempts = [callers.submit(attempt, number) for number in range(10)]
@@ -72,6 +71,6 @@ def test_more_than_workers_and_queue_is_refused_at_once_and_room_comes_back(open
         refused = [future.result() for future in itertools.islice(as_completed(attempts, timeout=10), 7)]
         hold.set()
         ended = [future.result(10) for future in attempts]
-    assert refused == ["PASSWORD_HASHING_BUSY"] * 7
+    assert refused == ["PASSWORD_HASHING_BUSY 1"] * 7
     assert ended.count("$argon2id$") == 3
     assert pool.hash("z").startswith("$argon2id$")

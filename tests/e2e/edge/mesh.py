@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,7 +100,37 @@ class Replica:
         return sum(float(value) for value in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE))
 
 
-class EdgeMesh:
+class Door:
+    """One Envoy, as its callers and its keeper see it."""
+
+    def __init__(self, port: int, admin_port: int) -> None:
+        self.port = port
+        self.admin_port = admin_port
+
+    def channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1)])
+
+    def http(self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Reply:
+        """One request on a connection of its own; a body that is not bytes goes as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"content-type": "application/json", **(headers or {})} if data is not body else dict(headers or {})
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_CALL_S)
+        try:
+            connection.request(verb, path, data, given)
+            response = connection.getresponse()
+            return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def envoy_stat(self, name: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=5)
+        connection.request("GET", f"/stats?filter=^{re.escape(name)}$")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return int(text.rpartition(":")[2]) if text.strip() else 0
+
+
+class EdgeMesh(Door):
     """Starts it all on free loopback ports; `folder` holds logs and the configuration."""
 
     def __init__(self, folder: Path, postgres: Postgres, s3: S3Server, **settings: Any) -> None:
@@ -111,7 +142,7 @@ class EdgeMesh:
         self.auth_url, labeling_url = (postgres.create_database(name, f"{name}_role") for name in names)
         self._auth_database = names[0]
         ports = free_ports(4 * REPLICAS + 2)
-        self.port, self.admin_port = ports.pop(), ports.pop()
+        super().__init__(ports.pop(), ports.pop())
         pairs = [(ports.pop(), ports.pop()) for _ in range(2 * REPLICAS)]
         jwks = f"http://127.0.0.1:{pairs[0][1]}/.well-known/jwks.json"
         auth = {
@@ -163,6 +194,19 @@ class EdgeMesh:
                 raise AssertionError("the edge does not reach auth")
             time.sleep(0.1)
 
+    @contextmanager
+    def second_door(self, folder: Path, **settings: Any) -> Iterator[Door]:
+        """Another Envoy with other settings before the same services."""
+        door = Door(*free_ports(2))
+        changed = {"listen": f"127.0.0.1:{door.port}", "admin_port": door.admin_port, **settings}
+        path = write(self.settings.model_copy(update=changed), folder)
+        gateway = Gateway(path, run_dir=folder, admin_port=door.admin_port, concurrency=1)
+        gateway.start()
+        try:
+            yield door
+        finally:
+            gateway.stop()
+
     def stop(self) -> None:
         if self.gateway is not None:
             self.gateway.stop()
@@ -176,28 +220,11 @@ class EdgeMesh:
         environment = {**os.environ, **self._auth_environment}
         subprocess.run(command, input=f"{PASSWORD}\n", text=True, env=environment, check=True, capture_output=True, timeout=60)
 
-    # --- calling ---
-
-    def channel(self) -> grpc.Channel:
-        return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1)])
-
     def sign_in(self, name: str = ADMIN) -> str:
         """A new session's token."""
         with self.channel() as channel:
             stub = sessions_pb2_grpc.SessionServiceStub(channel)
             return stub.SignIn(sessions_pb2.SignInRequest(name=name, password=PASSWORD), timeout=_CALL_S).token
-
-    def http(self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Reply:
-        """One request on a connection of its own; a body that is not bytes goes as JSON."""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        given = {"content-type": "application/json", **(headers or {})} if data is not body else dict(headers or {})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_CALL_S)
-        try:
-            connection.request(verb, path, data, given)
-            response = connection.getresponse()
-            return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
-        finally:
-            connection.close()
 
     def project_with_image(self, token: str) -> tuple[str, images_pb2.Image]:
         """A new project with one image in it."""
@@ -221,13 +248,6 @@ class EdgeMesh:
     def checks(self) -> float:
         """How many session checks auth has answered."""
         return sum(replica.metric("labelmesh_auth_checks_total") for replica in self.auth if replica.process.running)
-
-    def envoy_stat(self, name: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=5)
-        connection.request("GET", f"/stats?filter=^{re.escape(name)}$")
-        text = connection.getresponse().read().decode()
-        connection.close()
-        return int(text.rpartition(":")[2]) if text.strip() else 0
 
     def age_sessions(self, seconds: float) -> None:
         """Moves the last activity of all sessions into the past."""

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from labelmesh_gateway import write
-from labelmesh_local.gateway import Gateway
-from labelmesh_local.ports import free_ports
 
-from tests.e2e.edge.mesh import EdgeMesh
+from tests.e2e.edge.mesh import Door, EdgeMesh
 
 LIST = "/labelmesh.labeling.v1.ProjectService/ListProjects"
 FRIEND = "https://annotate.example.org"
-PATHS = [LIST, "/v1/projects", "/objects/bucket/key"]
+PATHS = (LIST, "/v1/projects", "/v1/sessions", "/objects/bucket/key")
 
 
-@pytest.fixture
-def open_edge(edge: EdgeMesh, tmp_path: Path) -> EdgeMesh:
-    """The same services behind a second edge that knows one friendly origin."""
-    port, admin_port = free_ports(2)
-    path = write(
-        edge.settings.model_copy(update={"listen": f"127.0.0.1:{port}", "admin_port": admin_port, "public_origins": (FRIEND,)}), tmp_path / "gateway"
-    )
-    gateway = Gateway(path, run_dir=tmp_path, admin_port=admin_port, concurrency=1)
-    gateway.start()
-    second = object.__new__(EdgeMesh)
-    second.__dict__.update(edge.__dict__, port=port, admin_port=admin_port, gateway=gateway)
-    return second
+@pytest.fixture(scope="module")
+def door(edge: EdgeMesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """An edge that knows one friendly origin."""
+    with edge.second_door(tmp_path_factory.mktemp("origins"), public_origins=(FRIEND,)) as door:
+        yield door
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_preflight_of_a_foreign_origin_is_answered_with_nothing(edge: EdgeMesh, door: Door, path: str) -> None:
+    before = edge.checks()
+    for each in (edge, door):
+        reply = each.http("OPTIONS", path, headers={"origin": "https://evil.example", "access-control-request-method": "POST"})
+        assert reply.status == 200
+        assert not [name for name in reply.headers if name.startswith("access-control-")]
+    assert edge.checks() == before
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_preflight_of_a_named_origin_is_allowed(door: Door, path: str) -> None:
+    headers = {"origin": FRIEND, "access-control-request-method": "POST", "access-control-request-headers": "x-grpc-web"}
+    reply = door.http("OPTIONS", path, headers=headers)
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, FRIEND)
+    assert "x-grpc-web" in reply.headers["access-control-allow-headers"]
+
+
+def test_answers_and_refusals_can_be_read_by_a_named_origin_alone(door: Door) -> None:
+    for origin, allowed in ((FRIEND, FRIEND), ("https://evil.example", None), ("null", None), (f"{FRIEND}.evil.example", None)):
+        reply = door.http("GET", "/v1/projects", headers={"origin": origin})
+        assert reply.status == 401
+        assert reply.headers.get("access-control-allow-origin") == allowed

@@ -43,9 +43,14 @@ def find_answer(session: Session, request: Request) -> dict[str, Any] | None:
     if row is None:
         return None
     if (row.caller_id, row.method, row.fingerprint) != (request.caller_id, request.method, request.fingerprint):
-        raise InvalidArgument("REQUEST_ID_REUSED", "the request_id was used for another call", field="request_id")
+        raise request_id_reused()
     answer: dict[str, Any] | None = row.answer
     return answer
+
+
+def request_id_reused() -> InvalidArgument:
+    """What a caller is told who sends another call under the same request_id."""
+    return InvalidArgument("REQUEST_ID_REUSED", "the request_id was used for another call", field="request_id")
 
 
 def reserve(session: Session, request: Request) -> dict[str, Any] | None:

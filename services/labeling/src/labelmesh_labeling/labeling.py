@@ -14,7 +14,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, no_such_project
-from labelmesh_labeling.answers import Request, find_answer, reserve, store_answer
+from labelmesh_labeling.answers import Request, find_answer, request_id_reused, reserve, store_answer
 from labelmesh_labeling.leases import Next, Nothing, NothingReason, give_back, hold, lease_gone, next_as_json, next_from_json
 from labelmesh_labeling.queue import STANDING, Asker, lease_again, next_image, standing_of
 
@@ -52,6 +52,7 @@ WHERE p.id = :project_id
 _HELD = """
 SELECT l.image_id, l.slot, l.repeat_of, q.labels + 1 = q.wanted AS completes, first.class_id AS first_class,
     extract(epoch FROM statement_timestamp() - l.acquired_at) AS held_seconds,
+    EXISTS (SELECT 1 FROM requests r WHERE r.request_id = :request_id) AS carried_out,
     pg_advisory_xact_lock_shared({ontology_lock}, :ontology_key) {more}
 FROM leases l JOIN queue q ON q.image_id = l.image_id JOIN projects p ON p.id = l.project_id
     LEFT JOIN annotations first ON first.id = l.repeat_of
@@ -107,7 +108,7 @@ def lease_image(session: Session, caller: Caller, asker: Asker, chance: random.R
         return Nothing(NothingReason.NO_ACCESS)
     if start.asked_id is not None:
         if (start.asked_by, start.asked_in) != (asker.user_id, asker.project_id):
-            raise InvalidArgument("REQUEST_ID_REUSED", "the request_id was used for another call", field="request_id")
+            raise request_id_reused()
         again = lease_again(session, start.asked_id, asker.user_id, start.lease_seconds)
         if again is not None:
             return again
@@ -121,6 +122,7 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
     LEASE_ENDED) and InvalidArgument (UNKNOWN_CLASS, REQUEST_ID_REUSED).
     """
     keys = {
+        "request_id": submission.request_id,
         "lease_id": submission.lease_id,
         "project_id": asker.project_id,
         "user_id": asker.user_id,
@@ -131,6 +133,8 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
     held = session.execute(_HELD_AND_STANDING if submission.lease_next else _HELD_ONLY, keys).one_or_none()
     if held is None:
         return _submitted_before(session, asker, submission)
+    if held.carried_out:  # This call would have ended the lease.
+        raise request_id_reused()
     following: Next | None = None
     if submission.lease_next:
         following = next_image(session, asker, standing_of(held, ending=submission.lease_id), chance)
@@ -181,7 +185,6 @@ def _record(held: Row[Any], submission: Submission, following: Next | None) -> d
     lead = submission.lead_time.total_seconds() if submission.lead_time is not None else float(held.held_seconds)
     return {
         "class_id": submission.class_id,
-        "request_id": submission.request_id,
         "image_id": held.image_id,
         "slot": held.slot,
         "repeat_of": held.repeat_of,

@@ -13,6 +13,7 @@ from labelmesh_labeling.access import no_such_project
 from labelmesh_labeling.answers import Request, reserve, store_answer
 from labelmesh_labeling.leases import LEASE_COLUMNS, MAX_HELD_AFTER_UNDO, TAKE_SLOT, Lease, lease_of, next_as_json, next_from_json
 from labelmesh_labeling.queue import Asker
+from labelmesh_labeling.transactions import LostRace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +37,27 @@ ORDER BY a.author_seq DESC LIMIT 1 FOR NO KEY UPDATE OF q
 """)
 _WITHDRAW = text(f"""
 WITH withdrawn AS (
-    INSERT INTO withdrawals (annotation_id) VALUES (:annotation_id)
+    INSERT INTO withdrawals (annotation_id) VALUES (:annotation_id) ON CONFLICT DO NOTHING RETURNING annotation_id
 ), leased AS (
     INSERT INTO leases ({LEASE_COLUMNS})
     SELECT :lease_id, :project_id, :image_id, :slot, CAST(:repeat_of AS uuid), :user_id, :client_id, :session_id, NULL, :class_id,
         t.at, t.at + make_interval(secs => :lease_seconds)
-    FROM (SELECT clock_timestamp() AS at) t
+    FROM withdrawn, (SELECT clock_timestamp() AS at) t
     {TAKE_SLOT} OR leases.user_id = excluded.user_id
     RETURNING id, project_id, image_id, acquired_at AS issued_at, expires_at, previous_class_id
 ), placed AS (
-    UPDATE queue SET labels = labels - 1 WHERE image_id = :image_id AND :repeat = 0
+    UPDATE queue q SET labels = q.labels - 1 FROM withdrawn WHERE q.image_id = :image_id AND :repeat = 0
 ), counted AS (
-    UPDATE counters SET labels = labels - 1, repeats = repeats - :repeat, repeats_consistent = repeats_consistent - :consistent,
-        images_completed = images_completed - :completed,
+    UPDATE counters k SET labels = k.labels - 1, repeats = k.repeats - :repeat, repeats_consistent = k.repeats_consistent - :consistent,
+        images_completed = k.images_completed - :completed,
         last_label_at = (SELECT a.created_at FROM annotations a WHERE a.project_id = :project_id AND a.author_id = :user_id
             AND a.author_seq IS NOT NULL AND a.id <> :annotation_id
             AND NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.annotation_id = a.id) ORDER BY a.author_seq DESC LIMIT 1)
-    WHERE project_id = :project_id AND author_id = :user_id
-    RETURNING labels
+    FROM withdrawn WHERE k.project_id = :project_id AND k.author_id = :user_id
+    RETURNING k.labels
 )
-SELECT l.*, i.sha256, i.media_type, i.width, i.height, c.labels FROM leased l JOIN images i ON i.id = l.image_id, counted c
+SELECT l.*, i.sha256, i.media_type, i.width, i.height, c.labels FROM counted c CROSS JOIN images i LEFT JOIN leased l ON true
+WHERE i.id = :image_id
 """)
 _EXISTS = text("SELECT 1 FROM projects WHERE id = :project_id")
 
@@ -95,7 +97,9 @@ def undo(session: Session, asker: Asker, request_id: UUID) -> Undone:
         "completed": int(last.was_complete and not repeat),
     }
     row = session.execute(_WITHDRAW, parameters).one_or_none()
-    if row is None:
+    if row is None:  # The same label was taken back by another call while this one waited for its image.
+        raise LostRace
+    if row.id is None:
         raise FailedPrecondition("IMAGE_TAKEN", "somebody else has the image by now")
     undone = Undone(lease_of(row), row.labels)
     store_answer(session, request_id, {"lease": next_as_json(undone.lease), "labels_given": undone.labels_given})

@@ -100,7 +100,7 @@ def test_an_import_stopped_by_ctrl_c_goes_on_with_the_same_command(mesh: Mesh, c
 
 
 def test_an_import_outlives_a_labeling_service_that_restarts(mesh: Mesh, client: Client, name: str, tmp_path: Path) -> None:
-    for number in range(1000):
+    for number in range(3000):
         (tmp_path / f"{number:04}.png").write_bytes(grey_png(16, 16, numpy.random.default_rng(number).bytes(256)))
     process = mesh.start_labelmesh("import", "folder", str(tmp_path), "--project", name, "--classes", "a,b", "--workers", "2", "--json")
     try:
@@ -109,13 +109,14 @@ def test_an_import_outlives_a_labeling_service_that_restarts(mesh: Mesh, client:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         mesh.stop_service("labeling")
+        assert process.poll() is None, "the import was over before the service went away"
         mesh.start_service("labeling")
         out, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 0, err
-    assert json.loads(out)["added"] + json.loads(out)["present"] == 1000
-    assert client.project(name).facts.images_count == 1000
+    assert json.loads(out)["added"] + json.loads(out)["present"] == 3000
+    assert client.project(name).facts.images_count == 3000
 
 
 def test_mnist_files_go_in_with_their_labels_beside_them_once(mesh: Mesh, client: Client, name: str, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_folder_with_bad_files_goes_in_but_for_them_and_says_which_and_why(ser
     assert "refused bad.jpg: it is no image" in ran.err
     assert "refused empty.png: the file is empty" in ran.err
     assert "refused outside.png: it is a link that leads out of the folder" in ran.err
-    assert "left out 1 files that are neither JPEG nor PNG by their names (1 .txt)" in ran.err
+    assert "left out 1 file that is neither JPEG nor PNG by name (1 .txt)" in ran.err
     assert [(one.id, one.display_name, one.hotkey) for one in shelf.projects[0].classes] == [
         ("fox", "fox", "1"),
         ("red-deer", "Red deer", "2"),
@@ -221,7 +221,7 @@ def test_ctrl_c_ends_an_import_at_once_says_how_far_it_is_and_the_same_command_g
         process.kill()
     assert process.returncode == 130
     assert out == ""
-    assert "1,000 of 3,000 images are in; the same command goes on from there" in err
+    assert "at least 1,000 of 3,000 images are in; the same command goes on from there" in err
     assert err.endswith("Stopped.\n")
     assert "Traceback" not in err
     again = labelmesh(server, "import", "folder", str(tmp_path), "--project", "mine")

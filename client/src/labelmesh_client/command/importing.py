@@ -126,7 +126,8 @@ def import_folder(arguments: argparse.Namespace, terminal: Terminal) -> int:
     scan = scan_folder(arguments.folder, recursive=arguments.recursive)
     if scan.other_endings:
         endings = ", ".join(f"{count:,} {ending}" for ending, count in scan.other_endings.most_common(5))
-        terminal.say(f"left out {scan.other_endings.total():,} files that are neither JPEG nor PNG by their names ({endings})")
+        count = scan.other_endings.total()
+        terminal.say(f"left out {count:,} {'file that is' if count == 1 else 'files that are'} neither JPEG nor PNG by name ({endings})")
     for name in scan.linked_folders:
         terminal.say(f"left out the folder {name}, which is a link")
     if not scan.files and not scan.unusable:
@@ -233,7 +234,7 @@ def _import(
                 image_ids[one.name] = one.image_id
             progress.advance(one.size)
     except BaseException:
-        progress.note(f"{summary.added + summary.present:,} of {total:,} images are in; the same command goes on from there")
+        progress.note(f"at least {summary.added + summary.present:,} of {total:,} images are in; the same command goes on from there")
         raise
     summary.seconds = progress.seconds
     progress.finish()
@@ -244,7 +245,7 @@ def _conclude(terminal: Terminal, summary: Summary, arguments: argparse.Namespac
     if arguments.json:
         terminal.print_json(summary)
     else:
-        pace = f", {summary.total / summary.seconds:,.0f}/s" if summary.seconds > 0 else ""
+        pace = f", {summary.total / summary.seconds:,.0f}/s" if summary.seconds >= 1 else ""
         terminal.print(
             f"{summary.total:,} images: {summary.added:,} added, {summary.present:,} there already, {summary.refused:,} refused "
             f"({duration(summary.seconds)}{pace})"

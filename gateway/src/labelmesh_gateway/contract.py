@@ -28,6 +28,12 @@ class HttpRule:
         """The fields that the path carries, in its order."""
         return tuple(re.findall(r"\{([a-z_.]+)(?:=[^}]*)?\}", self.template))
 
+    @property
+    def path_pattern(self) -> str:
+        """A regular expression (RE2) of the paths that the template stands for."""
+        parts = re.split(r"\{[^}]*\}", self.template)
+        return "[^/]+".join(re.escape(part) for part in parts)
+
 
 @dataclass(frozen=True)
 class Method:

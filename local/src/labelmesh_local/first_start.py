@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -60,15 +61,12 @@ class FirstStart:
             if not self.digits_wanted:
                 return False
             self._console.say("Loading 1,797 handwritten digits for the demo (only now, on the first start) ...")
+            command = [str(client_command()), "demo", "digits"]
+            environment = environment_with(client_environment(self._plan))
             with self._log.open("ab") as log:
-                command = [str(client_command()), "demo", "digits"]
-                self._loading = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=environment_with(client_environment(self._plan)),
-                )
+                # A person sees its progress; where nobody looks it goes into the log.
+                output, errors = (None, None) if sys.stdout.isatty() else (log, subprocess.STDOUT)
+                self._loading = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment)
         code = self._loading.poll()
         if code is None:
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -31,7 +32,8 @@ def refusal(edge: EdgeMesh, *metadata: tuple[str, str]) -> tuple[grpc.StatusCode
 
 
 def reason_of(error: grpc.RpcError) -> str:
-    status = rpc_status.from_call(error)
+    call: Any = error
+    status = rpc_status.from_call(call)
     assert status is not None, f"no details: {error}"
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)

@@ -1,0 +1,231 @@
+"""The rendered configuration: what the contract says is what the edge does, for all settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from labelmesh_gateway import GatewaySettings, render, write
+from labelmesh_gateway.__main__ import main, validate
+from labelmesh_gateway.contract import Method, contract_bytes, contract_files, services_of
+from pydantic import ValidationError
+
+METHODS = [method for service in services_of(contract_files()) for method in service.methods]
+SAFE_RETRIES = {"connect-failure", "refused-stream"}
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "local": {},
+    "several of each": {"auth": "a.example:1,b.example:2", "labeling": ("c.example:3", "d.example:4"), "auth_ops": "a.example:5"},
+    "other origins": {"public_origins": "https://one.example, http://127.0.0.1:5173"},
+    "behind a proxy": {"trusted_hops": 1, "listen": "0.0.0.0:80"},
+    "IPv6": {"listen": "[::1]:8080", "auth": "[::1]:9001"},
+}
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    root = tmp_path / "page"
+    (root / "assets").mkdir(parents=True)
+    (root / "index.html").write_text("<!doctype html>")
+    (root / "assets" / "app-0123abcd.js").write_text("1")
+    (root / "assets" / "plain.css").write_text("p{}")
+    return root
+
+
+def configuration(**settings: Any) -> dict[str, Any]:
+    rendered: dict[str, Any] = yaml.safe_load(render(GatewaySettings(**settings)))
+    return rendered
+
+
+@pytest.fixture(scope="module")
+def default() -> dict[str, Any]:
+    """What is rendered where nothing is set."""
+    return configuration()
+
+
+def manager(config: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    return found
+
+
+def routes(config: dict[str, Any]) -> list[dict[str, Any]]:
+    (host,) = manager(config)["route_config"]["virtual_hosts"]
+    found: list[dict[str, Any]] = host["routes"]
+    return found
+
+
+def route_of(config: dict[str, Any], method: Method) -> dict[str, Any]:
+    (route,) = [each for each in routes(config) if each["match"].get("path") == method.path]
+    return route
+
+
+def per_filter(route: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = route.get("typed_per_filter_config", {})
+    return found
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_envoy_accepts_what_is_rendered(tmp_path: Path, page: Path, settings: dict[str, Any]) -> None:
+    assert validate(write(GatewaySettings(web_root=page, **settings), tmp_path / "out")) == ""
+
+
+def test_envoy_accepts_tls_on_both_sides(tmp_path: Path, certificates: tuple[Path, Path]) -> None:
+    certificate, key = certificates
+    settings = GatewaySettings(
+        tls_certificate=certificate,
+        tls_private_key=key,
+        upstream_ca=certificate,
+        upstream_certificate=certificate,
+        upstream_private_key=key,
+    )
+    path = write(settings, tmp_path / "out")
+    assert validate(path) == ""
+    clusters = {each["name"]: each for each in yaml.safe_load(path.read_text())["static_resources"]["clusters"]}
+    for part in ("auth", "labeling"):
+        tls = clusters[part]["transport_socket"]["typed_config"]["common_tls_context"]["tls_params"]
+        assert tls == {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
+def test_every_method_has_a_route_to_the_part_that_serves_it(default: dict[str, Any], method: Method) -> None:
+    route = route_of(default, method)
+    assert route["route"]["cluster"] == method.path.split(".")[1]
+    assert "grpc" not in route["match"]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
+def test_only_open_methods_are_let_past_the_session_check(default: dict[str, Any], method: Method) -> None:
+    filters = per_filter(route_of(default, method))
+    for name in ("envoy.filters.http.jwt_authn", "envoy.filters.http.ext_authz"):
+        assert filters.get(name, {}).get("disabled", False) is method.open
+    assert ("envoy.filters.http.local_ratelimit.open" in filters) is method.open
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
+def test_only_reads_and_repeatable_methods_are_sent_again_after_an_unknown_fate(default: dict[str, Any], method: Method) -> None:
+    conditions = set(route_of(default, method)["route"]["retry_policy"]["retry_on"].split(","))
+    assert conditions >= SAFE_RETRIES
+    assert bool(conditions - SAFE_RETRIES) is method.repeatable
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
+def test_a_call_ends_a_little_after_the_deadline_that_the_service_applies_itself(default: dict[str, Any], method: Method) -> None:
+    action = route_of(default, method)["route"]
+    assert action["timeout"] == "0s"
+    assert action["max_stream_duration"] == {"max_stream_duration": f"{method.deadline_s + 5}s", "grpc_timeout_header_max": "600s"}
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method.rules], ids=lambda method: method.path)
+def test_every_json_path_has_a_route(default: dict[str, Any], method: Method) -> None:
+    for rule in method.rules:
+        path = re.sub(r"\{[^}]*\}", "0b6a", rule.template)
+        matching = [
+            route["name"]
+            for route in routes(default)
+            if "safe_regex" in route["match"]
+            and re.fullmatch(route["match"]["safe_regex"]["regex"], path)
+            and route["match"]["headers"][0]["string_match"].get("exact") == rule.verb.upper()
+        ]
+        assert f"{method.service}/{method.name}" in matching
+
+
+def test_nothing_is_forwarded_but_methods_objects_and_what_cors_answers_itself(default: dict[str, Any]) -> None:
+    forwarded = {route["name"] for route in routes(default) if "route" in route}
+    assert forwarded == {"preflight", "objects", *(f"{method.service}/{method.name}" for method in METHODS)}
+    preflights = [route for route in routes(default) if route["name"] == "preflight"]
+    for route in preflights:
+        assert {header["name"] for header in route["match"]["headers"]} == {":method", "origin", "access-control-request-method"}
+
+
+def test_the_session_check_fails_closed_and_says_unavailable(default: dict[str, Any]) -> None:
+    (check,) = [each["typed_config"] for each in manager(default)["http_filters"] if each["name"] == "envoy.filters.http.ext_authz"]
+    assert check["failure_mode_allow"] is False
+    assert check["status_on_error"] == {"code": "ServiceUnavailable"}
+
+
+def test_sick_replicas_are_left_out_and_never_panicked_into(default: dict[str, Any]) -> None:
+    clusters = {each["name"]: each for each in default["static_resources"]["clusters"]}
+    for part in ("auth", "labeling"):
+        assert clusters[part]["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
+        assert clusters[part]["health_checks"][0]["no_traffic_interval"] == "2s"
+        budget = clusters[part]["circuit_breakers"]["thresholds"][0]["retry_budget"]
+        assert budget["min_retry_concurrency"] >= 50
+
+
+def test_the_admin_page_is_on_loopback_wherever_the_edge_listens() -> None:
+    admin = configuration(listen="0.0.0.0:80", admin_port=9999)["admin"]["address"]["socket_address"]
+    assert admin == {"address": "127.0.0.1", "port_value": 9999}
+
+
+def test_headers_that_only_the_edge_may_set_are_taken_out_first(default: dict[str, Any]) -> None:
+    (extension,) = manager(default)["early_header_mutation_extensions"]
+    removed = [
+        each["remove_on_match"]["key_matcher"]["prefix"] for each in extension["typed_config"]["mutations"] if "remove_on_match" in each
+    ]
+    assert removed == ["x-labelmesh-", "x-envoy-"]
+
+
+def test_the_access_log_holds_no_credentials(default: dict[str, Any]) -> None:
+    logged = json.dumps(manager(default)["access_log"])
+    for secret in ("AUTHORIZATION", "COOKIE", "API-KEY", "%REQ(:PATH)%"):
+        assert secret not in logged.upper()
+    assert "%PATH(NQ:" in logged
+
+
+def test_no_url_of_object_storage_takes_credentials_along(default: dict[str, Any]) -> None:
+    (objects,) = [route for route in routes(default) if route["name"] == "objects"]
+    assert {"cookie", "authorization", "x-api-key"} <= set(objects["request_headers_to_remove"])
+    assert objects["route"]["host_rewrite_literal"] == "127.0.0.1:9003"
+
+
+def test_files_are_named_where_envoy_will_see_them(tmp_path: Path, page: Path) -> None:
+    path = write(GatewaySettings(web_root=page), tmp_path / "out", seen_as=Path("/etc/envoy"))
+    text = path.read_text()
+    assert "/etc/envoy/descriptors.binpb" in text
+    assert "/etc/envoy/web/assets/app-0123abcd.js" in text
+    assert str(tmp_path) not in text
+    assert (tmp_path / "out" / "descriptors.binpb").read_bytes() == contract_bytes()
+
+
+def test_rendering_again_leaves_nothing_of_an_older_page(tmp_path: Path, page: Path) -> None:
+    write(GatewaySettings(web_root=page), tmp_path / "out")
+    (page / "assets" / "app-0123abcd.js").rename(page / "assets" / "app-4567abcd.js")
+    path = write(GatewaySettings(web_root=page), tmp_path / "out")
+    assert "app-0123abcd" not in path.read_text()
+    assert not (tmp_path / "out" / "web" / "assets" / "app-0123abcd.js").exists()
+
+
+def test_without_a_web_page_everything_else_is_rendered(tmp_path: Path) -> None:
+    path = write(GatewaySettings(web_root=tmp_path / "missing"), tmp_path / "out")
+    assert validate(path) == ""
+    assert not [route for route in routes(yaml.safe_load(path.read_text())) if route["match"].get("path") == "/"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"listen": "8080"},
+        {"auth": ""},
+        {"auth": "a.example"},
+        {"objects": "a.example:99999"},
+        {"public_origins": "*"},
+        {"public_origins": "https://a.example/path"},
+        {"tls_certificate": "a.pem"},
+        {"upstream_certificate": "a.pem", "upstream_private_key": "b.pem"},
+        {"max_connections": 0},
+        {"no_such_setting": 1},
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings(**wrong)
+
+
+def test_the_command_renders_from_the_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "envoy.yaml")
+    assert main(["validate"]) == 0

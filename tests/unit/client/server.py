@@ -29,7 +29,7 @@ Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 class ScriptedServer:
     """Serves methods by their short names, e.g. `ImageService.AddImages`; others are UNIMPLEMENTED. Keeps the metadata of every call."""
 
-    def __init__(self, behaviours: dict[str, Behaviour]) -> None:
+    def __init__(self, behaviours: dict[str, Behaviour], tls: grpc.ServerCredentials | None = None) -> None:
         self._server = grpc.server(
             ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 32 * 1024 * 1024)]
         )
@@ -41,7 +41,8 @@ class ScriptedServer:
             services.setdefault(method.containing_service.full_name, {})[method.name] = self._handler(name, method, behaviour)
         for service, handlers in services.items():
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        here = "127.0.0.1:0"
+        self.port = self._server.add_insecure_port(here) if tls is None else self._server.add_secure_port(here, tls)
         self._server.start()
 
     @property

@@ -184,6 +184,19 @@ def test_priorities_are_set_by_id_content_or_name_and_nothing_is_set_when_a_line
     assert set_to == {}
 
 
+def test_names_cannot_steer_the_terminal_and_stay_as_they_are_in_json(serve: Serve) -> None:
+    shelf = Shelf()
+    server = shelf.serve(serve)
+    name = "evil\x1b]0;title\x07\x9b2J"
+    labelmesh(server, "projects", "create", name, "--classes", "a")
+    shown = labelmesh(server, "projects", "list").out
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown.replace("\n", ""))
+    as_json = labelmesh(server, "projects", "list", "--json").out
+    assert "\x1b" not in as_json
+    assert "\x9b" not in as_json
+    assert json.loads(as_json)["display_name"] == name
+
+
 def test_ctrl_c_ends_an_import_at_once_says_how_far_it_is_and_the_same_command_goes_on(serve: Serve, tmp_path: Path) -> None:
     shelf, stuck, let_go = Shelf(), threading.Event(), threading.Event()
 

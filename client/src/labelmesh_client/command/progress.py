@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
+from labelmesh_client.command.terminal import printable
+
 _REDRAW_S = 0.1
 _PLAIN_EVERY_S = 10.0
 #: The rate is that of the last seconds, so that a line that became slow is seen.
@@ -51,7 +53,7 @@ class Progress:
     def note(self, text: str) -> None:
         """A line that stays."""
         self._clear()
-        print(text, file=self._out, flush=True)
+        print(printable(text), file=self._out, flush=True)
         self._written_at = float("-inf") if self._tty else self._written_at
 
     def finish(self) -> None:

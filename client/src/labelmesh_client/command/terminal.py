@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,6 +15,9 @@ from enum import Enum
 from typing import Any, TextIO
 
 from labelmesh_client.errors import ConfigurationError
+
+# JSON escapes the controls of ASCII by itself; terminals obey these as well.
+_CONTROLS_BEYOND_ASCII = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 class Terminal:
@@ -26,17 +31,21 @@ class Terminal:
 
     @staticmethod
     def of_this_process() -> Terminal:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that has no such quotation mark is no reason to fail
         return Terminal(os.environ, sys.stdin, sys.stdout, sys.stderr)
 
     def print(self, text: str) -> None:
-        print(text, file=self.stdout)
+        """Text for people: what could steer a terminal, e.g. in the name of a file, is replaced."""
+        print(printable(text), file=self.stdout)
 
     def say(self, text: str) -> None:
-        print(text, file=self.stderr, flush=True)
+        print(printable(text), file=self.stderr, flush=True)
 
     def print_json(self, value: object) -> None:
         """One value on one line."""
-        self.print(as_json(value))
+        print(as_json(value), file=self.stdout)
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:
         """Columns as wide as they need to be; those numbered in `right` are aligned to the right. Without rows, nothing but the heads."""
@@ -65,7 +74,13 @@ class Terminal:
 
 def as_json(value: object) -> str:
     """Values of the SDK as JSON: dataclasses as objects, times in ISO 8601."""
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+    return _CONTROLS_BEYOND_ASCII.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def printable(text: str) -> str:
+    """The text with every control character but the line feed made visible as a replacement character."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
 
 
 def _plain(value: Any) -> Any:

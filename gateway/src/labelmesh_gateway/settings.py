@@ -72,6 +72,9 @@ class GatewaySettings(BaseSettings):
     max_heap_bytes: int = Field(default=1 * 2**30, ge=64 * 2**20)
     max_deadline_s: int = Field(default=600, ge=10)
     """The longest deadline that a caller may ask for."""
+    connect_bridge: bool = True
+    """Whether clients of the Connect protocol may call. Envoy does not count this filter among those that it keeps secure against
+    hostile callers; where nobody speaks Connect, turn it off. gRPC-Web, which the page speaks, does not need it."""
     drain_s: int = Field(default=10, ge=1)
 
     sign_in_per_minute: int = Field(default=30, ge=1)

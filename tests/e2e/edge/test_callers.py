@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import struct
 import uuid
@@ -11,13 +12,14 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from labelmesh.auth.v1 import sessions_pb2
-from labelmesh.labeling.v1 import projects_pb2
+from labelmesh.labeling.v1 import projects_pb2, statistics_pb2
 from openapi_spec_validator import validate
 
 from tests.e2e.edge.mesh import ADMIN, PASSWORD, EdgeMesh, Reply
 
 LIST = "/labelmesh.labeling.v1.ProjectService/ListProjects"
 GET = "/labelmesh.labeling.v1.ProjectService/GetProject"
+WATCH = "/labelmesh.labeling.v1.StatisticsService/WatchStatistics"
 SIGN_IN = "/labelmesh.auth.v1.SessionService/SignIn"
 
 
@@ -116,6 +118,18 @@ def test_grpc_web_signs_in_by_cookie_and_never_shows_the_token(edge: EdgeMesh) -
     assert all(part in cookie for part in ("labelmesh_session=", "HttpOnly", "SameSite=Strict", "Path=/"))
     session = cookie.partition(";")[0]
     assert edge.http("GET", "/v1/sessions/current", headers={"cookie": session}).json["session"]["user"]["name"] == ADMIN
+
+
+def test_a_stream_reaches_grpc_web_message_by_message(edge: EdgeMesh, token: str) -> None:
+    project_id, _ = edge.project_with_image(token)
+    connection = http.client.HTTPConnection("127.0.0.1", edge.port, timeout=15)
+    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", "authorization": f"Bearer {token}"}
+    connection.request("POST", WATCH, frame(statistics_pb2.WatchStatisticsRequest(project_id=project_id)), headers)
+    response = connection.getresponse()
+    flags, size = struct.unpack(">BI", response.read(5))
+    first = statistics_pb2.WatchStatisticsResponse.FromString(response.read(size))
+    connection.close()
+    assert (response.status, flags, first.project.images) == (200, 0, 1)
 
 
 def test_connect_calls_unary_methods_with_protobuf(edge: EdgeMesh, token: str) -> None:

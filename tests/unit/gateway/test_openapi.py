@@ -106,7 +106,7 @@ class Seen(HTMLParser):
             value = given.get(name) or "/"
             if value.startswith("#"):
                 self.targets.add(value[1:])
-            elif not value.startswith("/"):
+            elif not value.startswith("/") and value != "data:,":
                 self.forbidden.append(value)
         self._in_script = tag in ("script", "style")
 

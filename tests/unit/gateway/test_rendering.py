@@ -22,6 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "several of each": {"auth": "a.example:1,b.example:2", "labeling": ("c.example:3", "d.example:4"), "auth_ops": "a.example:5"},
     "other origins": {"public_origins": "https://one.example, http://127.0.0.1:5173"},
     "behind a proxy": {"trusted_hops": 1, "listen": "0.0.0.0:80"},
+    "without Connect": {"connect_bridge": "false"},
     "IPv6": {"listen": "[::1]:8080", "auth": "[::1]:9001"},
 }
 

@@ -15,6 +15,10 @@ filter.addEventListener("input", () => {
     document.querySelector(`li[data-for="${CSS.escape(operation.id)}"]`).hidden = !shown;
     count += shown ? 1 : 0;
   }
+  for (const section of document.querySelectorAll("main > section")) {
+    const inside = [...section.querySelectorAll("article[data-text]")];
+    section.hidden = inside.length > 0 && inside.every((operation) => operation.hidden);
+  }
   document.getElementById("schemas").hidden = words.length > 0;
   found.textContent = words.length > 0 ? `${count} of ${operations.length} operations` : "";
 });

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg2.extensions
 import pytest
 from labelmesh_auth import sessions
 from labelmesh_auth.callers import Callers
@@ -31,13 +32,28 @@ def test_a_check_that_lets_a_call_through_is_one_statement(
     own = Database(auth_url, application_name="checks", pool_size=1, durable=False)
     callers = Callers(own, limits)
     sent: list[str] = []
-    event.listen(own.engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_: sent.append(statement))
+    event.listen(own.engine, "connect", lambda connection, _record: setattr(connection, "cursor_factory", recording(sent)))
     callers.of_session(str(session.id), user_ids["ada"], clock(), touch=True)
     callers.of_session(str(session.id), user_ids["ada"], clock(), touch=False)
     with pytest.raises(Unauthenticated):
         callers.of_key(b"nothing", clock())
-    assert [statement.split()[0] for statement in sent] == ["UPDATE", "SELECT", "WITH"]
+    assert [" ".join(statement.split()[:2]) for statement in sent] == [
+        "EXECUTE touch_session",
+        "EXECUTE look_at_session",
+        "EXECUTE use_key",
+    ]
     own.close()
+
+
+def recording(sent: list[str]) -> type[psycopg2.extensions.cursor]:
+    """A cursor that writes down what it sends."""
+
+    class Recording(psycopg2.extensions.cursor):
+        def execute(self, query: Any, vars: Any = None) -> None:
+            sent.append(str(query))
+            super().execute(query, vars)
+
+    return Recording
 
 
 def test_a_touch_changes_no_index(auth: Auth, database: Database, clock: FakeClock) -> None:

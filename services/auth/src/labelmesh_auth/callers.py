@@ -1,18 +1,21 @@
 """Who a credential belongs to, and whether it is alive: one SQL statement for every call that is let through.
 
-This is the hottest path of the mesh, so it goes past the ORM: one round trip in autocommit, on connections whose commits need not wait for
-the disk (a touch that a crash loses makes a session end earlier, never later; revocations are written elsewhere, durably).
+This is the hottest path of the mesh, so it goes past SQLAlchemy but for its pool: one round trip in autocommit, of a statement that is
+planned already, on connections whose commits need not wait for the disk (a touch that a crash loses makes a session end earlier, never
+later; revocations are written elsewhere, durably).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg2
 from labelmesh_chassis.database import Database, translate
-from labelmesh_chassis.errors import Unauthenticated
+from labelmesh_chassis.errors import Unauthenticated, Unavailable
 from labelmesh_chassis.identity import Role
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
@@ -24,30 +27,43 @@ from labelmesh_auth.sessions import SessionLimits
 USE_RESOLUTION = timedelta(minutes=1)
 
 _ALIVE = """
-    s.id = %(session_id)s AND s.user_id = %(user_id)s AND u.id = s.user_id
-    AND s.revoke_time IS NULL AND NOT u.disabled AND s.end_time > %(now)s AND s.last_seen_time > %(idle_since)s
+    s.id = $1 AND s.user_id = $2 AND u.id = s.user_id
+    AND s.revoke_time IS NULL AND NOT u.disabled AND s.end_time > $3 AND s.last_seen_time > $4
 """
-_TOUCH = f"""
-UPDATE sessions AS s SET last_seen_time = greatest(s.last_seen_time, %(now)s) FROM users AS u
+# Of: session id, account id, now, the time that the last activity must be after. A connection prepares them once: planning them would
+# cost the database more than running them.
+_PREPARE = f"""
+PREPARE touch_session (uuid, uuid, timestamptz, timestamptz) AS
+UPDATE sessions AS s SET last_seen_time = greatest(s.last_seen_time, $3) FROM users AS u
 WHERE {_ALIVE}
-RETURNING u.role, u.project_ids::text[]
-"""
-_LOOK = f"SELECT u.role, u.project_ids::text[] FROM sessions AS s, users AS u WHERE {_ALIVE}"
-_WHY_NOT = """
-SELECT s.revoke_time IS NOT NULL, u.disabled FROM sessions AS s JOIN users AS u ON u.id = s.user_id
-WHERE s.id = %(session_id)s AND s.user_id = %(user_id)s
-"""
-_USE_KEY = """
+RETURNING u.role, u.project_ids::text[];
+
+PREPARE look_at_session (uuid, uuid, timestamptz, timestamptz) AS
+SELECT u.role, u.project_ids::text[] FROM sessions AS s, users AS u WHERE {_ALIVE};
+
+PREPARE use_key (bytea, timestamptz, timestamptz) AS
 WITH used AS (
-    UPDATE api_keys SET last_use_time = %(now)s
-    WHERE secret_hash = %(secret_hash)s AND revoke_time IS NULL AND (expire_time IS NULL OR expire_time > %(now)s)
-      AND (last_use_time IS NULL OR last_use_time <= %(used_since)s)
+    UPDATE api_keys SET last_use_time = $2
+    WHERE secret_hash = $1 AND revoke_time IS NULL AND (expire_time IS NULL OR expire_time > $2)
+      AND (last_use_time IS NULL OR last_use_time <= $3)
 )
 SELECT k.id::text, k.owner_user_id::text, k.scopes, k.project_ids::text[], k.revoke_time IS NOT NULL,
-       coalesce(k.expire_time <= %(now)s, false), u.role, u.disabled, u.project_ids::text[]
+       coalesce(k.expire_time <= $2, false), u.role, u.disabled, u.project_ids::text[]
 FROM api_keys AS k JOIN users AS u ON u.id = k.owner_user_id
-WHERE k.secret_hash = %(secret_hash)s
+WHERE k.secret_hash = $1
 """
+_TOUCH = "EXECUTE touch_session (%s, %s, %s, %s)"
+_LOOK = "EXECUTE look_at_session (%s, %s, %s, %s)"
+_USE_KEY = "EXECUTE use_key (%s, %s, %s)"
+_WHY_NOT = """
+SELECT s.revoke_time IS NOT NULL, u.disabled FROM sessions AS s JOIN users AS u ON u.id = s.user_id
+WHERE s.id = %s AND s.user_id = %s
+"""
+# The prepared statement is not there or fits the tables no more (a migration): a new connection prepares it again.
+_STALE = {"26000", "0A000"}
+_CANCELLED = "57014"
+# More than a pool holds.
+_MOST_BROKEN = 201
 
 
 @dataclass(frozen=True)
@@ -73,12 +89,12 @@ class KeyCaller:
 class Callers:
     """Finds callers in the database; every method raises Unavailable while the database is away.
 
-    The database must be its own: its connections are put into autocommit when they are made. (Doing that for each statement would be
-    undone after it, which fails with a bare driver error on a connection that broke meanwhile.)
+    The database must be its own: its connections are in autocommit and hold prepared statements from the moment they are made, so a
+    pooler between must keep sessions together (not pgbouncer's transaction mode).
     """
 
     def __init__(self, database: Database, limits: SessionLimits) -> None:
-        event.listen(database.engine, "connect", _set_autocommit)
+        event.listen(database.engine, "connect", _prepare)
         self._engine: Engine = database.engine
         self._limits = limits
 
@@ -87,18 +103,17 @@ class Callers:
 
         Unauthenticated: SESSION_REVOKED when it was ended or its account disabled, SESSION_ENDED when time has ended it.
         """
-        given = {"session_id": session_id, "user_id": user_id, "now": now, "idle_since": now - self._limits.idle}
-        row = self._one(_TOUCH if touch else _LOOK, given)
+        row = self._one(_TOUCH if touch else _LOOK, (session_id, user_id, now, now - self._limits.idle))
         if row is not None:
             return SessionCaller(Role(row[0]), frozenset(row[1]))
-        why = self._one(_WHY_NOT, given)
+        why = self._one(_WHY_NOT, (session_id, user_id))
         if why is None or why[0] or why[1]:
             raise Unauthenticated("SESSION_REVOKED", "this session was ended; sign in again")
         raise Unauthenticated("SESSION_ENDED", "the session has ended; sign in again")
 
     def of_key(self, secret_hash: bytes, now: datetime) -> KeyCaller:
         """The caller of a live key. Unauthenticated: API_KEY_INVALID, API_KEY_REVOKED, API_KEY_EXPIRED, ACCOUNT_DISABLED."""
-        row = self._one(_USE_KEY, {"secret_hash": secret_hash, "now": now, "used_since": now - USE_RESOLUTION})
+        row = self._one(_USE_KEY, (secret_hash, now, now - USE_RESOLUTION))
         if row is None:
             raise Unauthenticated("API_KEY_INVALID", "there is no such API key")
         key_id, user_id, scopes, project_ids, revoked, expired, role, disabled, owner_project_ids = row
@@ -110,24 +125,36 @@ class Callers:
             raise Unauthenticated("ACCOUNT_DISABLED", "the account that this API key belongs to is disabled")
         return KeyCaller(key_id, user_id, frozenset(scopes), frozenset(project_ids), Role(role), frozenset(owner_project_ids))
 
-    def _one(self, statement: str, given: Mapping[str, Any]) -> Sequence[Any] | None:
-        try:
-            return self._fetch(statement, given)
-        except DBAPIError as failure:
-            # A connection that a restart of the database had broken; every statement here may run twice.
-            if not failure.connection_invalidated:
-                raise translate(failure) from failure
-        except PoolTimeout as failure:
-            raise translate(failure) from failure
-        try:
-            return self._fetch(statement, given)
-        except (DBAPIError, PoolTimeout) as failure:
-            raise translate(failure) from failure
+    def _one(self, statement: str, given: Sequence[Any]) -> Sequence[Any] | None:
+        # After a restart of the database every pooled connection is broken; each statement here may run twice.
+        for _ in range(_MOST_BROKEN):
+            try:
+                connection = self._engine.raw_connection()
+            except (psycopg2.Error, PoolTimeout) as failure:
+                raise _safe(failure, broken=True) from failure
+            try:
+                with closing(connection.cursor()) as cursor:
+                    cursor.execute(statement, given)
+                    found: Sequence[Any] | None = cursor.fetchone()
+                    return found
+            except psycopg2.Error as failure:
+                broken = isinstance(failure, psycopg2.InterfaceError | psycopg2.OperationalError) and failure.pgcode != _CANCELLED
+                if not broken and failure.pgcode not in _STALE:
+                    raise _safe(failure, broken=False) from failure
+                connection.invalidate(failure)
+            finally:
+                connection.close()
+        raise Unavailable("DATABASE_UNAVAILABLE", "the database is away; try again soon", retry_after=1)
 
-    def _fetch(self, statement: str, given: Mapping[str, Any]) -> Sequence[Any] | None:
-        with self._engine.connect() as connection:
-            return connection.exec_driver_sql(statement, dict(given)).one_or_none()
 
-
-def _set_autocommit(connection: Any, _record: object) -> None:
+def _prepare(connection: Any, _record: object) -> None:
     connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(_PREPARE)
+
+
+def _safe(failure: psycopg2.Error | PoolTimeout, *, broken: bool) -> Exception:
+    """What may leave here instead of a driver's error."""
+    if isinstance(failure, PoolTimeout):
+        return translate(failure)
+    return translate(DBAPIError(None, None, failure, connection_invalidated=broken))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from labelmesh_chassis.errors import PermissionDenied, Unauthenticated
@@ -16,6 +16,7 @@ from labelmesh_auth import api_keys, cookies
 from labelmesh_auth.callers import Callers, KeyCaller
 from labelmesh_auth.clock import Clock
 from labelmesh_auth.keyring import KeyRing
+from labelmesh_auth.remembered import Remembered
 from labelmesh_auth.tokens import SessionTokens
 
 AUTHORIZATION = "authorization"
@@ -24,6 +25,8 @@ API_KEY = "x-api-key"
 # The edge's transcoder keeps the path of a JSON call here; from outside the edge lets no such header in.
 _JSON_PATH = "x-envoy-original-path"
 _BEARER = "bearer "
+# A statement lives 60 s; what is left after this is more than any call that is no stream takes.
+_STATEMENT_REUSE = timedelta(seconds=15)
 _NO_PROJECT = frozenset({str(uuid.UUID(int=0))})
 
 
@@ -61,6 +64,14 @@ class EdgeCall:
         return CredentialKind.NONE
 
 
+@dataclass(frozen=True)
+class _Statement:
+    """A signed identity and when it was made."""
+
+    token: str
+    time: datetime
+
+
 class Admission:
     """Lets calls in."""
 
@@ -70,6 +81,7 @@ class Admission:
         self._callers = callers
         self._keys = keys
         self._clock = clock
+        self._statements: Remembered[tuple[str, Identity], _Statement] = Remembered()
 
     def admit(self, call: EdgeCall) -> str | None:
         """The signed identity to hand on, None for an open method.
@@ -91,8 +103,17 @@ class Admission:
             raise Unauthenticated("CREDENTIAL_MISSING", "sign in first")
         else:
             identity = self._session_identity(call, kind, method, now)
+        return self._statement(identity, now)
+
+    def _statement(self, identity: Identity, now: datetime) -> str:
+        """The signed identity; the same one for calls of the same caller shortly after each other, so that services verify it once."""
         key_id, private_key = self._keys.signing_key()
-        return issue_identity(identity, key_id=key_id, private_key=private_key, now=now.timestamp())
+        known = self._statements.get((key_id, identity))
+        if known is not None and timedelta(0) <= now - known.time < _STATEMENT_REUSE:
+            return known.token
+        made = _Statement(issue_identity(identity, key_id=key_id, private_key=private_key, now=now.timestamp()), now)
+        self._statements.put((key_id, identity), made)
+        return made.token
 
     def _session_identity(self, call: EdgeCall, kind: CredentialKind, method: MethodOptions, now: datetime) -> Identity:
         claims = self._tokens.read(_token_of(call, kind))

@@ -135,3 +135,11 @@ def test_checks_are_counted_by_credential_and_outcome(auth: Auth) -> None:
     assert auth.metric('labelmesh_auth_checks_total{credential="bearer",outcome="ALLOWED"}') == 1
     assert auth.metric('labelmesh_auth_checks_total{credential="bearer",outcome="TOKEN_INVALID"}') == 1
     assert auth.metric('labelmesh_auth_checks_total{credential="none",outcome="OPEN"}') == 1
+
+
+def test_checks_outlive_a_change_of_the_tables_under_their_prepared_statements(auth: Auth, database: Database) -> None:
+    headers = auth.sign_in()
+    auth.admit(WRITE, headers)
+    with database.transaction() as db:
+        db.execute(text("ALTER TABLE users ALTER COLUMN role TYPE varchar(40)"))
+    auth.admit(WRITE, headers)

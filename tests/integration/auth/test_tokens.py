@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -16,8 +17,9 @@ from labelmesh_auth.keyring import KeyRing
 from labelmesh_auth.signing_keys import KeyVault
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.identity import Identity, Role, issue_identity
+from sqlalchemy import text
 
-from tests.integration.auth.mesh import ENCRYPTION_KEY, READ, Auth, Denied, FakeClock
+from tests.integration.auth.mesh import ENCRYPTION_KEY, READ, Auth, Denied, FakeClock, until
 
 Signer = Callable[..., str]
 
@@ -152,3 +154,46 @@ def test_the_identity_says_who_from_where_and_lives_a_minute(auth: Auth, claims:
     assert (said["role"], said["all_projects"], said["addr"]) == ("manager", True, "198.51.100.9")
     assert said["exp"] == int(clock().timestamp()) + 60
     assert said["sub"] == f"user:{said['uid']}" and uuid.UUID(said["sid"])
+
+
+def test_a_remembered_token_is_refused_once_its_key_verifies_no_more(
+    auth: Auth, claims: dict[str, Any], keys: KeyRing, clock: FakeClock, database: Database
+) -> None:
+    key_id, private = keys.signing_key()
+    headers = {"authorization": "Bearer " + jwt.encode({**claims, "exp": 2**33}, private, algorithm="ES256", headers={"kid": key_id})}
+    auth.admit(READ, headers)
+    with database.transaction() as db:
+        db.execute(text("UPDATE signing_keys SET expire_time = :now"), {"now": clock()})
+    until(lambda: refused_as(auth, headers) == "TOKEN_INVALID", timeout_s=5)
+
+
+def refused_as(auth: Auth, headers: dict[str, str]) -> str:
+    """The reason of a refusal; what an edge without any key says counts as none."""
+    try:
+        auth.admit(READ, headers)
+    except Denied as denied:
+        return denied.reason
+    except grpc.RpcError:
+        return ""
+    return ""
+
+
+def test_one_statement_serves_calls_shortly_after_each_other_and_never_outlives_what_it_says(
+    auth: Auth, clock: FakeClock, user_ids: dict[str, str], database: Database
+) -> None:
+    headers = auth.sign_in()
+
+    def statement(address: str = "203.0.113.7") -> str:
+        return auth.admit(READ, headers, address=address)["x-labelmesh-identity"]
+
+    first = statement()
+    clock.advance(14)
+    assert statement() == first
+    assert statement("198.51.100.9") != first
+    with database.transaction() as db:
+        db.execute(text("UPDATE users SET role = 'manager' WHERE name = 'ada'"))
+    assert jwt.decode(statement(), options={"verify_signature": False})["role"] == "manager"
+    with database.transaction() as db:
+        db.execute(text("UPDATE users SET role = 'annotator' WHERE name = 'ada'"))
+    clock.advance(1)
+    assert jwt.decode(statement(), options={"verify_signature": False})["exp"] == int(clock().timestamp()) + 60

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import ast
-import importlib.machinery
-import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from labelmesh_setup.installer import check_lock, node_is_new_enough
+from labelmesh_setup.stamps import Stamps, content_hash
+from labelmesh_setup.steps import Steps, Trouble
 
 from tests.support.mesh import HOUSE, LocalMesh
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("mesh_script", str(HOUSE / "mesh"))
-    spec = importlib.util.spec_from_loader("mesh_script", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 def test_an_old_python_gets_far_enough_to_be_told_so() -> None:
@@ -35,33 +25,33 @@ def test_an_old_python_gets_far_enough_to_be_told_so() -> None:
     assert imported == {"os", "sys"}
 
 
-def test_a_stamp_fits_until_a_file_changes_its_content_or_its_name(script: ModuleType) -> None:
+def test_a_stamp_fits_until_a_file_changes_its_content_or_its_name() -> None:
     folder = HOUSE / ".labelmesh" / f"test-{os.getpid()}"
     folder.mkdir(parents=True)
     try:
         (folder / "a").write_text("1")
         (folder / "skipped").mkdir()
-        first = script.content_hash([folder], without=frozenset({"skipped"}))
+        first = content_hash([folder], without=frozenset({"skipped"}))
         (folder / "skipped" / "b").write_text("anything")
-        assert script.content_hash([folder], without=frozenset({"skipped"})) == first
+        assert content_hash([folder], without=frozenset({"skipped"})) == first
         os.utime(folder / "a", (0, 0))
-        assert script.content_hash([folder], without=frozenset({"skipped"})) == first
+        assert content_hash([folder], without=frozenset({"skipped"})) == first
         (folder / "a").write_text("2")
-        second = script.content_hash([folder], without=frozenset({"skipped"}))
+        second = content_hash([folder], without=frozenset({"skipped"}))
         (folder / "a").rename(folder / "c")
-        assert len({first, second, script.content_hash([folder], without=frozenset({"skipped"}))}) == 3
+        assert len({first, second, content_hash([folder], without=frozenset({"skipped"}))}) == 3
     finally:
         for path in sorted(folder.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         folder.rmdir()
 
 
-def test_stamps_survive_the_process_and_a_damaged_file_means_none(script: ModuleType, tmp_path: Path) -> None:
-    stamps = script.Stamps(tmp_path / "stamps.json")
+def test_stamps_survive_the_process_and_a_damaged_file_means_none(tmp_path: Path) -> None:
+    stamps = Stamps(tmp_path / "stamps.json")
     stamps.set("web", "abc")
-    assert script.Stamps(tmp_path / "stamps.json").fits("web", "abc")
+    assert Stamps(tmp_path / "stamps.json").fits("web", "abc")
     (tmp_path / "stamps.json").write_text("{")
-    assert not script.Stamps(tmp_path / "stamps.json").fits("web", "abc")
+    assert not Stamps(tmp_path / "stamps.json").fits("web", "abc")
 
 
 @pytest.mark.parametrize(
@@ -73,16 +63,16 @@ def test_stamps_survive_the_process_and_a_damaged_file_means_none(script: Module
         ("error: failed to create directory: Read-only file system", "A folder cannot be written to."),
     ],
 )
-def test_a_step_that_fails_says_why_and_shows_the_end_of_its_output(script: ModuleType, tmp_path: Path, output: str, sentence: str) -> None:
-    steps = script.Steps(tmp_path / "install.log")
-    with pytest.raises(script.Trouble, match="63 packages: failed after") as caught:
+def test_a_step_that_fails_says_why_and_shows_the_end_of_its_output(tmp_path: Path, output: str, sentence: str) -> None:
+    steps = Steps(tmp_path / "install.log")
+    with pytest.raises(Trouble, match="63 packages: failed after") as caught:
         steps.run("63 packages", [sys.executable, "-c", f"raise SystemExit({output!r})"])
     assert sentence in str(caught.value)
     assert output in str(caught.value)
     assert output in (tmp_path / "install.log").read_text()
 
 
-def test_an_old_node_and_one_without_npm_are_not_used(script: ModuleType, tmp_path: Path) -> None:
+def test_an_old_node_and_one_without_npm_are_not_used(tmp_path: Path) -> None:
     def node(version: str, *, npm: bool = True) -> str:
         folder = tmp_path / f"{version}-{npm}"
         folder.mkdir()
@@ -91,22 +81,22 @@ def test_an_old_node_and_one_without_npm_are_not_used(script: ModuleType, tmp_pa
             (folder / name).chmod(0o755)
         return str(folder)
 
-    assert script._node_is_new_enough(node("v20.19.0"))
-    assert script._node_is_new_enough(node("v24.1.0"))
-    assert not script._node_is_new_enough(node("v20.18.3"))
-    assert not script._node_is_new_enough(node("v18.20.0"))
-    assert not script._node_is_new_enough(node("v22.0.0", npm=False))
+    assert node_is_new_enough(node("v20.19.0"))
+    assert node_is_new_enough(node("v24.1.0"))
+    assert not node_is_new_enough(node("v20.18.3"))
+    assert not node_is_new_enough(node("v18.20.0"))
+    assert not node_is_new_enough(node("v22.0.0", npm=False))
 
 
-def test_a_lock_of_the_web_page_that_does_not_fit_is_refused(script: ModuleType, tmp_path: Path) -> None:
+def test_a_lock_of_the_web_page_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text(json.dumps({"dependencies": {"preact": "11.2.0"}}))
     lock = {"packages": {"": {"dependencies": {"preact": "11.2.0"}}}}
     (tmp_path / "package-lock.json").write_text(json.dumps(lock))
-    script._check_lock(tmp_path)
+    check_lock(tmp_path)
     lock["packages"][""]["dependencies"]["preact"] = "10.0.0"
     (tmp_path / "package-lock.json").write_text(json.dumps(lock))
-    with pytest.raises(script.Trouble, match="does not fit"):
-        script._check_lock(tmp_path)
+    with pytest.raises(Trouble, match="does not fit"):
+        check_lock(tmp_path)
 
 
 def test_an_unknown_command_is_a_sentence_with_the_commands(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg2
+
 from labelmesh_local.errors import LocalError
 from labelmesh_local.gateway import Gateway
 from labelmesh_local.home import Home, Secrets
@@ -141,8 +143,11 @@ def make_parts(plan: Plan) -> tuple[Part, ...]:
     configuration = GatewayConfiguration(plan)
 
     def make_databases() -> None:
-        for service in SERVICES:
-            postgres.create_database(service, service, getattr(plan.secrets, f"{service}_database"))
+        try:
+            for service in SERVICES:
+                postgres.create_database(service, service, getattr(plan.secrets, f"{service}_database"))
+        except psycopg2.Error as error:
+            raise LocalError(f"PostgreSQL did not make the databases: {str(error).strip()}") from error
 
     return (
         Part(

@@ -105,14 +105,21 @@ class Supervisor:
 
     def _launch(self, watched: _Watched) -> None:
         watched.launched_at = time.monotonic()
-        watched.process = watched.part.launch()
+        try:
+            watched.process = watched.part.launch()
+        except (LocalError, OSError) as error:
+            if not watched.was_ready:
+                raise
+            self._start_again(watched, f"{watched.part.title} could not be started: {error}")
+            return
         watched.state.pid = watched.process.pid
         self._set(watched, "starting")
 
     def _look_whether_ready(self, watched: _Watched) -> None:
         seconds = time.monotonic() - watched.launched_at
         if watched.part.ready():
-            watched.part.once_ready()
+            if not watched.was_ready:
+                watched.part.once_ready()
             watched.state.start_seconds = round(time.monotonic() - watched.launched_at, 3)
             watched.state.ready_at = time.time()
             self._set(watched, "ready")
@@ -138,16 +145,19 @@ class Supervisor:
     def _died(self, watched: _Watched, *, give_up: bool) -> None:
         assert watched.process is not None
         death = watched.process.died("while it was needed" if watched.was_ready else "before it was ready")
-        delay = watched.backoff.died(time.monotonic() - watched.launched_at)
-        if give_up and not watched.was_ready and watched.backoff.deaths >= _TRIES_TO_START:
+        if give_up and not watched.was_ready and watched.backoff.deaths + 1 >= _TRIES_TO_START:
             raise death
+        self._start_again(watched, str(death))
+
+    def _start_again(self, watched: _Watched, why: str) -> None:
+        delay = watched.backoff.died(time.monotonic() - watched.launched_at)
         watched.state.restarts += 1
         watched.state.pid = None
         watched.start_again_at = time.monotonic() + delay
         if watched.backoff.keeps_dying:
-            self._console.say(f"{death}\nIt keeps dying ({watched.backoff.deaths} times in a row); the next try is in {delay:.0f} s.")
+            self._console.say(f"{why}\nIt keeps dying ({watched.backoff.deaths} times in a row); the next try is in {delay:.0f} s.")
         else:
-            self._console.say(f"{str(death).splitlines()[0].partition(' Its log')[0]} It is started again in {delay:.1f} s.")
+            self._console.say(f"{why.splitlines()[0].partition(' Its log')[0]} It is started again in {delay:.1f} s.")
         self._set(watched, "restarting")
 
     def _keep_house(self) -> None:

@@ -46,6 +46,9 @@ if name == "broken":
     raise SystemExit("the settings are wrong")
 signal.signal(signal.SIGTERM, stop)
 note("started")
+if name == "moody":
+    time.sleep(0.5)
+    raise SystemExit("out of patience")
 while True:
     time.sleep(1)
 """
@@ -62,8 +65,9 @@ def part(name, needs, slow):
     return Part(name, name, needs, launch, ready, {"none": port}, stop_seconds=float(os.environ.get("STOP_SECONDS", "10")))
 
 parts = [part("store", (), 0.2), part("service", ("store",), float(os.environ.get("SLOW", "0.2")))]
-if os.environ.get("BROKEN"):
-    parts.append(part("broken", (), 0))
+for name in ("broken", "moody"):
+    if os.environ.get(name.upper()):
+        parts.append(part(name, (), 0))
 with MeshLock(home.lock):
     supervisor = Supervisor(parts, home, MeshState(os.getpid(), port, time.time()), Console(home.log("mesh")), Signals())
     try:
@@ -155,6 +159,14 @@ def test_a_part_that_cannot_start_ends_the_mesh_with_its_own_words(start: Callab
     assert "the settings are wrong" in mesh.said()
     assert "Traceback" not in mesh.said()
     assert "service gone" in mesh.events()
+
+
+def test_a_part_that_keeps_dying_is_said_so_with_the_end_of_its_log_and_the_others_go_on(start: Callable[..., RunningMesh]) -> None:
+    mesh = start(MOODY="1")
+    mesh.until(lambda: "It keeps dying (5 times in a row); the next try is in 8 s." in mesh.said(), seconds=40)
+    assert "moody ended with exit code 1 while it was needed. Its log" in mesh.said()
+    assert "out of patience" in mesh.said()
+    assert mesh.events().count("service started") == 1
 
 
 def test_a_second_signal_kills_what_is_slow_to_stop(start: Callable[..., RunningMesh]) -> None:

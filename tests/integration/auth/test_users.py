@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
-from labelmesh.auth.v1 import users_pb2
+from labelmesh.auth.v1 import sessions_pb2, users_pb2
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, PermissionDenied
 from sqlalchemy import text
@@ -82,6 +82,7 @@ def test_a_taken_name_and_a_request_id_of_another_account_are_refused(auth: Auth
         ({"role": 17}, "role", None),
         ({"request_id": "1"}, "request_id", None),
         ({"project_ids": ["nonsense"]}, "project_ids[0]", None),
+        ({"project_ids": [str(uuid.UUID(int=number)) for number in range(401)]}, "project_ids", "TOO_MANY_PROJECTS"),
         ({"display_name": "x" * 201}, "display_name", None),
     ],
 )
@@ -93,6 +94,13 @@ def test_bad_input_names_its_field_and_makes_no_row(
     assert expected is None or found == [(field, expected)]
     with database.transaction() as db:
         assert db.scalar(text("SELECT count(*) FROM users")) == 3
+
+
+def test_an_account_with_as_many_projects_as_allowed_can_call(auth: Auth, root: Headers) -> None:
+    projects = [str(uuid.uuid4()) for _ in range(400)]
+    auth.call(creation(project_ids=projects, role=users_pb2.ROLE_ANNOTATOR), root)
+    session = auth.call(sessions_pb2.GetSessionRequest(), auth.sign_in("grace", "lantern-quarry-58")).session
+    assert sorted(session.user.project_ids) == sorted(projects)
 
 
 def test_only_admins_administer(auth: Auth, user_ids: dict[str, str]) -> None:

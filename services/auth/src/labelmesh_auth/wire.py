@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf import descriptor_pb2
@@ -16,7 +16,7 @@ from labelmesh_chassis.errors import InvalidArgument
 from labelmesh_chassis.identity import Role
 from labelmesh_chassis.methods import MethodOptions
 
-from labelmesh_auth.accounts import NewUser, User, UserChange
+from labelmesh_auth.accounts import MAX_PROJECTS, NewUser, User, UserChange
 from labelmesh_auth.api_keys import ApiKey, NewApiKey
 from labelmesh_auth.audit import AuditEvent
 from labelmesh_auth.sessions import Session
@@ -60,7 +60,7 @@ def new_user(request: users_pb2.CreateUserRequest) -> NewUser:
         display_name=request.display_name,
         role=_ROLES[request.role],
         password_hash="",
-        project_ids=tuple(uuid.UUID(project_id) for project_id in request.project_ids),
+        project_ids=_project_ids(request.project_ids),
         request_id=uuid.UUID(request.request_id),
     )
 
@@ -80,7 +80,7 @@ def user_change(request: users_pb2.UpdateUserRequest) -> UserChange:
         display_name=request.display_name if "display_name" in paths else None,
         role=_ROLES[request.role] if "role" in paths else None,
         disabled=request.disabled if "disabled" in paths else None,
-        project_ids=tuple(uuid.UUID(project_id) for project_id in request.project_ids) if "project_ids" in paths else None,
+        project_ids=_project_ids(request.project_ids) if "project_ids" in paths else None,
         etag=request.etag,
     )
 
@@ -91,7 +91,7 @@ def new_api_key(request: api_keys_pb2.CreateApiKeyRequest) -> NewApiKey:
         request_id=uuid.UUID(request.request_id),
         display_name=request.display_name,
         scopes=tuple(request.scopes),
-        project_ids=tuple(uuid.UUID(project_id) for project_id in request.project_ids),
+        project_ids=_project_ids(request.project_ids),
         expire_time=_datetime(request.expire_time, "expire_time") if request.HasField("expire_time") else None,
     )
 
@@ -159,6 +159,12 @@ def audit_event_message(event: AuditEvent) -> security_pb2.AuditEvent:
         address=event.address,
         details=event.details,
     )
+
+
+def _project_ids(ids: Sequence[str]) -> tuple[uuid.UUID, ...]:
+    if len(ids) > MAX_PROJECTS:
+        raise InvalidArgument("TOO_MANY_PROJECTS", f"at most {MAX_PROJECTS} projects can be named", field="project_ids")
+    return tuple(uuid.UUID(project_id) for project_id in ids)
 
 
 def _timestamp(time: datetime) -> Timestamp:

@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config";
 
-// Where `npm run dev` sends what is not the page itself: a mesh that runs beside it.
-const mesh = process.env.LABELMESH_URL ?? "http://localhost:8080";
+// Where `npm run dev` sends what is not the page itself: a mesh that runs beside it. The host stays the page's own: the edge
+// refuses what comes from a page of another origin.
+const mesh = { target: process.env.LABELMESH_URL ?? "http://localhost:8080", changeOrigin: false };
 
 export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },

@@ -91,6 +91,12 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(_details("ext_authz_error"), code_pb2.UNAVAILABLE, "AUTH_UNAVAILABLE", "sessions cannot be checked right now", retry_after_s=1),
     Refusal(
+        _details("csrf_origin_mismatch"),
+        code_pb2.PERMISSION_DENIED,
+        "FOREIGN_ORIGIN",
+        "a page of another origin may not do this",
+    ),
+    Refusal(
         _details("local_rate_limited"),
         code_pb2.RESOURCE_EXHAUSTED,
         "RATE_LIMITED",

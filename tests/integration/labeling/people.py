@@ -70,12 +70,12 @@ class Person:
         self._token = ""
 
     @property
-    def metadata(self) -> list[tuple[str, str]]:
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """The header that the edge adds."""
         now = time.time()
         if now - self._signed_at > 20:
             self._token, self._signed_at = self._signer.sign(self.identity), now
-        return [(IDENTITY_HEADER, self._token)]
+        return ((IDENTITY_HEADER, self._token),)
 
     # --- the labeling loop ---
 

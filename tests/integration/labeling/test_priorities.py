@@ -28,7 +28,9 @@ def test_an_image_set_to_the_top_is_the_next_one_handed_out_under_load_every_tim
     def work() -> None:
         person = door.person()
         try:
+            start = time.monotonic()
             lease = person.lease(project)
+            began[lease.id] = start
             while not stop.is_set():
                 start = time.monotonic()
                 lease = person.submit(lease, lease_next=True).next.lease
@@ -59,11 +61,7 @@ def test_an_image_set_to_the_top_is_the_next_one_handed_out_under_load_every_tim
             got_it += got == image
             if got != image:
                 # Then it went to a call that was under way at the same time as ours.
-                found = "SELECT CAST(id AS text) AS id FROM {} WHERE image_id = CAST(:image AS uuid)"
-                look = " UNION ".join(found.format(table) for table in ("leases", "annotations"))
-                until(lambda look=look, image=image: any(row.id in began for row in labeling.sql(look, image=image)))
-                (taker,) = labeling.sql(look, image=image)
-                assert began[taker.id] <= answered
+                assert began[taker_of(labeling, image, began)] <= answered
             asked.submit(lease)
     finally:
         stop.set()
@@ -71,6 +69,14 @@ def test_an_image_set_to_the_top_is_the_next_one_handed_out_under_load_every_tim
             thread.join()
     assert failures == []
     assert got_it > 10
+
+
+def taker_of(service: Labeling, image: str, began: dict[str, float]) -> str:
+    """The lease that an image went to, once the call that took it has been answered."""
+    found = "SELECT CAST(id AS text) AS id FROM {} WHERE image_id = CAST(:image AS uuid)"
+    look = " UNION ".join(found.format(table) for table in ("leases", "annotations"))
+    until(lambda: any(row.id in began for row in service.sql(look, image=image)))
+    return str(service.sql(look, image=image)[0].id)
 
 
 def test_priorities_are_all_set_or_none(labeling: Labeling, manager: Person, ada: Person, project: str) -> None:

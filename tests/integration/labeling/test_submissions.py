@@ -38,9 +38,9 @@ def test_a_request_id_used_for_another_label_is_refused(labeling: Labeling, ada:
     request_id = new_id()
     first, second = ada.lease(project), ada.lease(project)
     ada.submit(first, "1", request_id=request_id)
-    for attempt in (lambda: ada.submit(second, "1", request_id=request_id), lambda: ada.submit(first, "2", request_id=request_id)):
+    for lease, class_id in ((second, "1"), (first, "2")):
         with pytest.raises(InvalidArgument) as caught:
-            attempt()
+            ada.submit(lease, class_id, request_id=request_id)
         assert (caught.value.reason, caught.value.violations[0].field) == ("REQUEST_ID_REUSED", "request_id")
     assert ada.numbers(project).own.labels_given == 1
 
@@ -63,13 +63,11 @@ def test_a_label_for_what_one_does_not_hold_is_refused_and_leaves_nothing(
 ) -> None:
     labeling.seed(project, 2)
     lease = ada.lease(project)
-    for attempt in (
-        lambda: bob.submit(lease),
-        lambda: ada.submit(ann.Lease(id=new_id(), project_id=project)),
-        lambda: ada.submit(ann.Lease(id=lease.id, project_id=new_id())),
-    ):
+    unknown = ann.Lease(id=new_id(), project_id=project)
+    misplaced = ann.Lease(id=lease.id, project_id=new_id())
+    for person, foreign in ((bob, lease), (ada, unknown), (ada, misplaced)):
         with pytest.raises(FailedPrecondition) as caught:
-            attempt()
+            person.submit(foreign)
         assert (caught.value.reason, caught.value.violations[0].field) == ("LEASE_LOST", "lease_id")
     ada.release(lease)
     with pytest.raises(FailedPrecondition) as caught:

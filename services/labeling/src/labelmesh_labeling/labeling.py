@@ -10,12 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from labelmesh_chassis.errors import InvalidArgument
+from labelmesh_chassis.statements import PreparedStatement
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, no_such_project
 from labelmesh_labeling.answers import Request, find_answer, request_id_reused, reserve, store_answer
 from labelmesh_labeling.leases import Next, Nothing, NothingReason, give_back, hold, lease_gone, next_as_json, next_from_json
+from labelmesh_labeling.parameters import TYPES
 from labelmesh_labeling.queue import STANDING, Asker, lease_again, next_image, standing_of
 
 # What the first of the two numbers of an advisory lock stands for.
@@ -43,12 +45,15 @@ class Submitted:
 
 
 # The lock makes the claims of one annotator wait for each other, so that the limit on held images holds to the letter.
-_START = text(f"""
+_START = PreparedStatement(
+    f"""
 SELECT {STANDING}, p.access = 1 AS open_to_everyone, asked.id AS asked_id, asked.user_id AS asked_by, asked.project_id AS asked_in,
     pg_advisory_xact_lock({_ASKER_LOCK}, :asker_key)
 FROM projects p LEFT JOIN leases asked ON asked.request_id = CAST(:request_id AS uuid)
 WHERE p.id = :project_id
-""")
+""",
+    TYPES,
+)
 _HELD = """
 SELECT l.image_id, l.slot, l.repeat_of, q.labels + 1 = q.wanted AS completes, first.class_id AS first_class,
     extract(epoch FROM statement_timestamp() - l.acquired_at) AS held_seconds,
@@ -59,10 +64,12 @@ FROM leases l JOIN queue q ON q.image_id = l.image_id JOIN projects p ON p.id = 
 WHERE l.id = :lease_id AND l.project_id = :project_id AND l.user_id = :user_id
 FOR NO KEY UPDATE OF q, l
 """
-_HELD_ONLY = text(_HELD.format(ontology_lock=ONTOLOGY_LOCK, more=""))
-_HELD_AND_STANDING = text(_HELD.format(ontology_lock=ONTOLOGY_LOCK, more=f", pg_advisory_xact_lock({_ASKER_LOCK}, :asker_key), {STANDING}"))
+_HELD_ONLY = PreparedStatement(_HELD.format(ontology_lock=ONTOLOGY_LOCK, more=""), TYPES)
+_AND_STANDING = f", pg_advisory_xact_lock({_ASKER_LOCK}, :asker_key), {STANDING}"
+_HELD_AND_STANDING = PreparedStatement(_HELD.format(ontology_lock=ONTOLOGY_LOCK, more=_AND_STANDING), TYPES)
 # All or nothing by itself: without a class of that name in the ontology as it is now, not one of the parts finds a row.
-_RECORD = text("""
+_RECORD = PreparedStatement(
+    """
 WITH known AS (
     SELECT c.schema_version FROM projects p JOIN label_classes c ON c.project_id = p.id AND c.schema_version = p.schema_version
     WHERE p.id = :project_id AND c.class_id = :class_id
@@ -94,7 +101,9 @@ WITH known AS (
     FROM counted c
 )
 SELECT labels FROM counted
-""")
+""",
+    TYPES,
+)
 _PUT_OFF = text("""
 INSERT INTO skips (user_id, image_id, project_id, skipped_at) VALUES (:user_id, :image_id, :project_id, clock_timestamp())
 ON CONFLICT (user_id, image_id) DO UPDATE SET skipped_at = excluded.skipped_at
@@ -130,7 +139,7 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
         "ontology_key": ontology_key(asker.project_id),
         "asker_key": _asker_key(asker),
     }
-    held = session.execute(_HELD_AND_STANDING if submission.lease_next else _HELD_ONLY, keys).one_or_none()
+    held = (_HELD_AND_STANDING if submission.lease_next else _HELD_ONLY).run(session, keys).one_or_none()
     if held is None:
         return _submitted_before(session, asker, submission)
     if held.carried_out:  # This call would have ended the lease.
@@ -138,7 +147,7 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
     following: Next | None = None
     if submission.lease_next:
         following = next_image(session, asker, standing_of(held, ending=submission.lease_id), chance)
-    labels_given = session.execute(_RECORD, {**keys, **_record(held, submission, following)}).scalar_one_or_none()
+    labels_given = _RECORD.run(session, {**keys, **_record(held, submission, following)}).scalar_one_or_none()
     if labels_given is None:
         raise InvalidArgument("UNKNOWN_CLASS", "the project has no class of this id", field="class_id")
     return Submitted(submission.lease_id, labels_given, following)
@@ -174,7 +183,7 @@ def _start(session: Session, asker: Asker) -> Row[Any]:
         "request_id": asker.request_id,
         "asker_key": _asker_key(asker),
     }
-    start = session.execute(_START, parameters).one_or_none()
+    start = _START.run(session, parameters).one_or_none()
     if start is None:
         raise no_such_project()
     return start

@@ -33,6 +33,8 @@ _OTHER_FORMATS = {
 }
 # A decoder of JPEG can leave out this much of each side; it reads the whole file all the same.
 _JPEG_REDUCTION = 8
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_JPEG_START = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def inspect(content: bytes, gate: DecoderGate) -> Picture | Refusal:
     except UnidentifiedImageError:
         return _unknown(content)
     except Exception:  # Pillow's parsers raise whatever a broken header makes them raise.
-        return Refusal("NOT_AN_IMAGE", "the file's header is broken")
+        return _broken(content)
     if media_type is None:
         return Refusal("FORMAT_NOT_ALLOWED", "only JPEG and PNG are taken")
     if width * height > MAX_PIXELS:
@@ -106,27 +108,30 @@ def inspect(content: bytes, gate: DecoderGate) -> Picture | Refusal:
 
 
 def _decode(content: bytes, media_type: str) -> Refusal | None:
-    name = "JPEG" if media_type == "image/jpeg" else "PNG"
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-            if name == "PNG":
+        if media_type == "image/png":
+            with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
                 image.verify()
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-            if name == "JPEG":
+            if media_type == "image/jpeg":
                 image.draft(None, (max(1, image.width // _JPEG_REDUCTION), max(1, image.height // _JPEG_REDUCTION)))
             image.load()
-    except Exception as failure:  # As above; which of them it is says little, so two reasons are told apart.
-        if "truncated" in str(failure).lower() or isinstance(failure, EOFError) or _ends_early(content, name):
-            return Refusal("TRUNCATED", f"the {name} ends early: {len(content):,} bytes are not the whole file")
-        return Refusal("NOT_AN_IMAGE", f"the {name} is damaged")
+    except Exception:  # As above.
+        return _broken(content)
     return None
 
 
-def _ends_early(content: bytes, name: str) -> bool:
-    return b"IEND" not in content[-32:] if name == "PNG" else b"\xff\xd9" not in content[-32:]
+def _broken(content: bytes) -> Refusal:
+    """What is wrong with a file that begins as a JPEG or PNG: without the mark that ends it, it was cut off."""
+    name, end = ("PNG", b"IEND") if content.startswith(_PNG_START) else ("JPEG", b"\xff\xd9")
+    if end in content[-32:]:
+        return Refusal("NOT_AN_IMAGE", f"the {name} is damaged")
+    return Refusal("TRUNCATED", f"the {name} ends early: {len(content):,} bytes are not the whole file")
 
 
 def _unknown(content: bytes) -> Refusal:
+    if content.startswith((_PNG_START, _JPEG_START)):
+        return _broken(content)
     start = content[:64].lstrip()
     for magic, name in _OTHER_FORMATS.items():
         if content.startswith(magic) or start.startswith(magic):

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from labelmesh_chassis.errors import Aborted, InvalidArgument
-from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy import Row, func, insert, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, no_such_project
@@ -76,15 +76,14 @@ FIELDS = ("display_name", "description", "classes", "state", "access", "repeat_r
 _PROJECT = ProjectRow.__table__
 _COUNTER = CounterRow.__table__.c
 _SUMS = (
-    select(_COUNTER.project_id, func.sum(_COUNTER.images_added).label("images"), func.sum(_COUNTER.images_completed).label("completed"))
-    .group_by(_COUNTER.project_id)
-    .subquery()
+    select(
+        func.coalesce(func.sum(_COUNTER.images_added), 0).label("images"),
+        func.coalesce(func.sum(_COUNTER.images_completed), 0).label("completed"),
+    )
+    .where(_COUNTER.project_id == _PROJECT.c.id)
+    .lateral()
 )
-_WITH_SUMS = select(
-    _PROJECT,
-    func.coalesce(_SUMS.c.images, 0).label("images"),
-    func.coalesce(_SUMS.c.completed, 0).label("completed"),
-).outerjoin_from(_PROJECT, _SUMS, _SUMS.c.project_id == _PROJECT.c.id)
+_WITH_SUMS = select(_PROJECT, _SUMS.c.images, _SUMS.c.completed).join_from(_PROJECT, _SUMS, true())
 
 
 def create_project(session: Session, caller: Caller, request_id: UUID, settings: ProjectSettings) -> Project:

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, TextClause, text
+from labelmesh_chassis.statements import PreparedStatement
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.leases import LEASE_COLUMNS, MAX_HELD, TAKE_SLOT, Lease, Next, Nothing, NothingReason, lease_of, return_overdue
+from labelmesh_labeling.parameters import TYPES
 from labelmesh_labeling.repeats import lease_repeat
 
 # Another call may hold an image that this one could have; asking again then makes sense after this time.
@@ -61,12 +63,13 @@ STANDING = """
     EXISTS (SELECT 1 FROM leases e WHERE e.project_id = p.id AND NOT e.returned AND e.expires_at <= statement_timestamp()) AS overdue
 """
 
-# Correlated on purpose, one look-up a row in the order of the index: as joins they could be planned as scans.
-_NOT_SKIPPED = "AND (SELECT true FROM skips s WHERE s.user_id = :user_id AND s.image_id = q.image_id) IS NULL"
+# Correlated on purpose, one look-up a row in the order of the index. As joins they could be planned as scans; and what `IS NULL` or
+# NOT EXISTS would be taken to leave over is so little that sorting all of the queue would look cheaper than reading it in order.
+_NOT_SKIPPED = "AND coalesce((SELECT false FROM skips s WHERE s.user_id = :user_id AND s.image_id = q.image_id), true)"
 _NOT_OWN = """
-    AND (SELECT true FROM leases l WHERE l.user_id = :user_id AND l.image_id = q.image_id AND NOT l.returned) IS NULL
-    AND (SELECT true FROM annotations a LEFT JOIN withdrawals w ON w.annotation_id = a.id
-         WHERE a.image_id = q.image_id AND a.author_id = :user_id AND a.author_kind = 1 AND w.annotation_id IS NULL LIMIT 1) IS NULL
+    AND coalesce((SELECT false FROM leases l WHERE l.user_id = :user_id AND l.image_id = q.image_id AND NOT l.returned), true)
+    AND coalesce((SELECT false FROM annotations a LEFT JOIN withdrawals w ON w.annotation_id = a.id
+         WHERE a.image_id = q.image_id AND a.author_id = :user_id AND a.author_kind = 1 AND w.annotation_id IS NULL LIMIT 1), true)
 """
 UNDER_LIMIT = f"""
     (SELECT count(*) FROM leases h WHERE h.user_id = :user_id AND h.project_id = :project_id AND NOT h.returned
@@ -74,8 +77,9 @@ UNDER_LIMIT = f"""
 """
 
 
-def _claim(where: str, wait: str, order: str = "q.priority DESC, q.number") -> TextClause:
-    return text(f"""
+def _claim(where: str, wait: str, order: str = "q.priority DESC, q.number") -> PreparedStatement:
+    return PreparedStatement(
+        f"""
 WITH picked AS (
     SELECT q.image_id, q.free_slots FROM queue q
     WHERE q.project_id = :project_id AND q.free_slots > 0 AND {UNDER_LIMIT} {where}
@@ -91,7 +95,9 @@ WITH picked AS (
     RETURNING id, project_id, image_id, acquired_at AS issued_at, expires_at, previous_class_id
 )
 SELECT l.*, i.sha256, i.media_type, i.width, i.height FROM leased l JOIN images i ON i.id = l.image_id
-""")
+""",
+        TYPES,
+    )
 
 
 # By whether images that this annotator holds or labeled may still have free slots (overlap), and whether to wait for rows that others
@@ -192,8 +198,8 @@ def _what_is_left(session: Session, shared: bool, parameters: dict[str, object])
     return Nothing(NothingReason.ALL_LABELED) if retry_at is None else Nothing(NothingReason.ALL_HELD, retry_at)
 
 
-def _run(session: Session, claim: TextClause, parameters: dict[str, object]) -> Lease | None:
-    row = session.execute(claim, parameters).one_or_none()
+def _run(session: Session, claim: PreparedStatement, parameters: dict[str, object]) -> Lease | None:
+    row = claim.run(session, parameters).one_or_none()
     return lease_of(row) if row is not None else None
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 
-from sqlalchemy import text
+from labelmesh_chassis.statements import PreparedStatement
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.leases import LEASE_COLUMNS, MAX_HELD, TAKE_SLOT, Lease, lease_of
+from labelmesh_labeling.parameters import TYPES
 
 # An image comes back after this many other labels of the annotator's at the earliest.
 GAP = 10
 # Labels looked at for one that can be repeated. They are drawn evenly; those that are repeats themselves, undone, held or recent fall out.
 _DRAWS = 12
 
-_LEASE_REPEAT = text(f"""
+_LEASE_REPEAT = PreparedStatement(
+    f"""
 WITH first_label AS (
     SELECT a.id, a.image_id, a.slot
     FROM unnest(CAST(:draws AS bigint[])) WITH ORDINALITY AS d (seq, turn)
@@ -37,7 +39,9 @@ WITH first_label AS (
     RETURNING id, project_id, image_id, acquired_at AS issued_at, expires_at, previous_class_id
 )
 SELECT l.*, i.sha256, i.media_type, i.width, i.height FROM leased l JOIN images i ON i.id = l.image_id
-""")
+""",
+    TYPES,
+)
 
 
 def lease_repeat(session: Session, parameters: dict[str, object], last_seq: int, chance: random.Random) -> Lease | None:
@@ -49,5 +53,5 @@ def lease_repeat(session: Session, parameters: dict[str, object], last_seq: int,
     if oldest_recent < 1:
         return None
     draws = [chance.randint(1, oldest_recent) for _ in range(_DRAWS)]
-    row = session.execute(_LEASE_REPEAT, {**parameters, "draws": draws, "recent": oldest_recent}).one_or_none()
+    row = _LEASE_REPEAT.run(session, {**parameters, "draws": draws, "recent": oldest_recent}).one_or_none()
     return lease_of(row) if row is not None else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Request, Route, expect
 
 from tests.e2e.browser.people import Account
 
@@ -81,6 +82,16 @@ class Desk:
     def settle(self) -> None:
         """Waits until every label is confirmed."""
         self.until("() => !Object.keys(sessionStorage).some((key) => key.startsWith('labelmesh.unsent.'))")
+
+    def listen(self, methods: str, heard: Callable[[Request, APIResponse], None]) -> None:
+        """Hears every call of methods that match the regular expression, with its whole answer."""
+
+        def pass_on(route: Route) -> None:
+            answer = route.fetch()
+            heard(route.request, answer)
+            route.fulfill(response=answer)
+
+        self.page.route(re.compile(rf"/labelmesh\..*/({methods})$"), pass_on)
 
     def cut_off(self) -> None:
         """From now on no call reaches the mesh."""

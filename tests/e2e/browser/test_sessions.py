@@ -17,7 +17,7 @@ NOT_LONGER_THAN = (IDLE_SECONDS + 5) * SECONDS
 
 def test_no_script_can_read_a_token(desk: Desk, context: BrowserContext, office: Office) -> None:
     bodies: list[bytes] = []
-    desk.page.on("response", lambda response: bodies.append(response.body()) if "SignIn" in response.url else None)
+    desk.listen("SignIn|GetSession", lambda _, answer: bodies.append(answer.body()))
     desk.label_in(office.account(), office.project(2, first=700))
     cookies = [cookie for cookie in context.cookies() if cookie["name"] == "labelmesh_session"]
     assert len(cookies) == 1

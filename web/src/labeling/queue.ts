@@ -5,7 +5,7 @@
 // back onto the screen. Nothing here knows whether an image was seen before, nor could it.
 
 import { Code } from "@connectrpc/connect";
-import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
+import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Lease, Next, Nothing } from "../gen/labelmesh/labeling/v1/annotations_pb";
 import { NothingReason } from "../gen/labelmesh/labeling/v1/annotations_pb";
 import { type Problem, problemOf } from "../rpc/problems";
@@ -33,7 +33,7 @@ export interface Held {
   readonly picture: Promise<HTMLImageElement>;
   readonly pictureState: ReadonlySignal<PictureState>;
   /** When it appeared on screen, ms of performance.now(). */
-  shownAt: number | null;
+  readonly shownAt: Signal<number | null>;
 }
 
 export interface Idle {
@@ -89,7 +89,13 @@ export class LabelingQueue {
   /** Whether a label or a skip would be taken now. */
   readonly ready = computed(() => {
     const held = this.current.value;
-    return held !== null && !this.undoing.value && this.unconfirmed.value < UNCONFIRMED_AT_MOST && held.pictureState.value === "ready";
+    return (
+      held !== null &&
+      !this.undoing.value &&
+      this.unconfirmed.value < UNCONFIRMED_AT_MOST &&
+      held.pictureState.value === "ready" &&
+      held.shownAt.value !== null
+    );
   });
   /** The last class given here, for the line that offers to take it back. */
   readonly lastClass = signal<string | null>(null);
@@ -154,7 +160,7 @@ export class LabelingQueue {
   /** The image of this lease is on screen now. */
   shown(leaseId: string, now: number): void {
     const held = this.list.value.find((one) => one.lease.id === leaseId);
-    if (held && held.shownAt === null) held.shownAt = now;
+    if (held && held.shownAt.value === null) held.shownAt.value = now;
   }
 
   /** Labels the image on screen; false when nothing can be labeled right now. */
@@ -176,7 +182,7 @@ export class LabelingQueue {
     if (job?.kind === "send" && job !== this.inFlight && job.sending.attempts === 0 && job.sending.held) {
       // Never sent: nobody but this page knows of it.
       this.setJobs(jobs.filter((one) => one !== job));
-      this.putInFront({ ...job.sending.held, shownAt: null }, job.sending.classId);
+      this.putInFront({ ...job.sending.held, shownAt: signal(null) }, job.sending.classId);
       return;
     }
     this.undoing.value = true;
@@ -217,8 +223,9 @@ export class LabelingQueue {
 
   private send(kind: "submit" | "skip", classId: string, now: number): boolean {
     const held = this.current.value;
-    if (!held || !this.ready.value || held.shownAt === null || this.paused) return false;
-    const leadMs = Math.max(0, now - held.shownAt);
+    const shownAt = held?.shownAt.value ?? null;
+    if (!held || !this.ready.value || shownAt === null || this.paused) return false;
+    const leadMs = Math.max(0, now - shownAt);
     const sending: Sending = { kind, requestId: this.around.uuid(), leaseId: held.lease.id, classId, leadMs, held, attempts: 0 };
     this.list.value = this.list.value.slice(1);
     this.notice.value = null;
@@ -284,7 +291,8 @@ export class LabelingQueue {
   }
 
   private async doSend(sending: Sending): Promise<() => void> {
-    const leaseNext = this.wantsMore();
+    // Also where the last answer said that there is nothing: this label may have changed it, and the answer says anew why.
+    const leaseNext = this.mode === "labeling" && this.list.value.length < HOLD;
     const asking = { requestId: sending.requestId, held: this.knownLeases(), leaseId: sending.leaseId, leaseNext };
     if (sending.kind === "skip") {
       const { next } = await this.around.port.skip(asking);
@@ -331,7 +339,7 @@ export class LabelingQueue {
     }
     this.mayAsk = true;
     const gone = problem.reason === "LEASE_LOST" || problem.reason === "LEASE_ENDED" || problem.code === Code.NotFound;
-    if (!gone && job.sending.held) this.putInFront({ ...job.sending.held, shownAt: null }, null);
+    if (!gone && job.sending.held) this.putInFront({ ...job.sending.held, shownAt: signal(null) }, null);
     const what = job.sending.kind === "skip" ? "The image could not be skipped" : "The label was not saved";
     this.say(gone ? problem.sentence : `${what}: ${problem.sentence}`, "problem");
   }
@@ -398,7 +406,7 @@ export class LabelingQueue {
         pictureState.value = "broken";
       },
     );
-    return { lease, picture, pictureState, shownAt: null };
+    return { lease, picture, pictureState, shownAt: signal(null) };
   }
 
   private putInFront(held: Held, previousClass: string | null): void {

@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import { SessionService } from "../src/gen/labelmesh/auth/v1/sessions_pb";
+import { AnnotationService } from "../src/gen/labelmesh/labeling/v1/annotations_pb";
+import { StatisticsService } from "../src/gen/labelmesh/labeling/v1/statistics_pb";
+import { countsAsActivity, isOpen } from "../src/rpc/activity";
+
+test("labeling and reporting count as activity; looking, waiting and watching do not", () => {
+  const active = [AnnotationService.method.submitAnnotation, AnnotationService.method.renewLeases, SessionService.method.reportActivity];
+  const passive = [
+    AnnotationService.method.leaseImage,
+    AnnotationService.method.releaseLeases,
+    SessionService.method.getSession,
+    SessionService.method.signIn,
+    StatisticsService.method.getStatistics,
+    StatisticsService.method.watchStatistics,
+  ];
+  expect(active.map(countsAsActivity)).toEqual(active.map(() => true));
+  expect(passive.map(countsAsActivity)).toEqual(passive.map(() => false));
+});
+
+test("only signing in needs no session", () => {
+  expect(SessionService.methods.filter(isOpen).map((method) => method.name)).toEqual(["SignIn"]);
+});

@@ -32,7 +32,7 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
     if static_files is None:
         static_files = pages.static_files(settings.web_root, seen_as=settings.web_root.absolute(), page_pattern=PAGE_PATTERN)
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("labelmesh_gateway", "."),
+        loader=jinja2.PackageLoader("labelmesh_gateway", "envoy"),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # YAML; every value from outside goes through tojson
         keep_trailing_newline=True,

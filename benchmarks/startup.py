@@ -37,7 +37,7 @@ def main() -> str:
             seconds.append(_up(clone, environment))
             _mesh(clone, environment, "down")
         data = _megabytes(clone / ".labelmesh" / "data")
-    rows = [
+    rows: list[list[object]] = [
         ["first start, everything downloaded and built, s", f"{first:.1f}"],
         ["second start, s", spread(seconds)],
         ["installed, MB", f"{installed:,.0f}"],

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from labelmesh.auth.v1 import sessions_pb2, sessions_pb2_grpc
@@ -16,15 +16,6 @@ from labelmesh_client.address import Address
 from labelmesh_client.contract import UNKNOWN_METHOD, MethodFacts, read_contract
 from labelmesh_client.credentials import ApiKey, Credentials, Password, SessionToken
 from labelmesh_client.errors import Cancelled, LabelmeshError, ResourceExhausted, Unauthenticated, Unavailable, error_of
-
-if TYPE_CHECKING:
-    _UnaryUnary = grpc.UnaryUnaryClientInterceptor[Any, Any]
-    _UnaryStream = grpc.UnaryStreamClientInterceptor[Any, Any]
-    _StreamUnary = grpc.StreamUnaryClientInterceptor[Any, Any]
-else:
-    _UnaryUnary = grpc.UnaryUnaryClientInterceptor
-    _UnaryStream = grpc.UnaryStreamClientInterceptor
-    _StreamUnary = grpc.StreamUnaryClientInterceptor
 
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str], ...]
@@ -103,7 +94,7 @@ class Connection:
         self._channel.close()
 
 
-class _Caller(_UnaryUnary, _UnaryStream, _StreamUnary):
+class _Caller(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamUnaryClientInterceptor):
     """Adds credentials and a deadline to each attempt, repeats where that is allowed, and raises typed errors."""
 
     def __init__(self, credentials: Credentials, sign_in: Callable[[Password], str], patience_s: float, closed: threading.Event) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
@@ -18,11 +18,6 @@ from google.protobuf.message import Message
 from labelmesh_chassis.identity import Identity
 from labelmesh_chassis.methods import MethodOptions
 
-# Only the stubs of grpc know that its interceptors are generic.
-if TYPE_CHECKING:
-    _ServerInterceptor = grpc.ServerInterceptor[Any, Any]
-else:
-    _ServerInterceptor = grpc.ServerInterceptor
 _ATTRIBUTE = "labelmesh_call"
 
 
@@ -65,7 +60,7 @@ class Layer:
         """Sees each request message before the servicer does."""
 
 
-class LayeredInterceptor(_ServerInterceptor):
+class LayeredInterceptor(grpc.ServerInterceptor):
     """Puts layers, outermost first, around every method of a server."""
 
     def __init__(

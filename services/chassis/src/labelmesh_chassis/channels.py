@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -68,19 +68,6 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
     return config
 
 
-# Only the stubs of grpc know that its interceptors are generic.
-if TYPE_CHECKING:
-    _UnaryUnary = grpc.UnaryUnaryClientInterceptor[Any, Any]
-    _UnaryStream = grpc.UnaryStreamClientInterceptor[Any, Any]
-    _StreamUnary = grpc.StreamUnaryClientInterceptor[Any, Any]
-    _StreamStream = grpc.StreamStreamClientInterceptor[Any, Any]
-else:
-    _UnaryUnary = grpc.UnaryUnaryClientInterceptor
-    _UnaryStream = grpc.UnaryStreamClientInterceptor
-    _StreamUnary = grpc.StreamUnaryClientInterceptor
-    _StreamStream = grpc.StreamStreamClientInterceptor
-
-
 class _Details(NamedTuple):
     method: str
     timeout: float | None
@@ -91,10 +78,10 @@ class _Details(NamedTuple):
 
 
 class _CallerInterceptor(
-    _UnaryUnary,
-    _UnaryStream,
-    _StreamUnary,
-    _StreamStream,
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
 ):
     """Adds deadline, identity and request id to every call, and gives failures back as MeshError."""
 

@@ -27,6 +27,7 @@ class PreparedStatement:
     """
 
     def __init__(self, sql: str, types: Mapping[str, str]) -> None:
+        self.sql = sql
         self._names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
         missing = [name for name in self._names if name not in types]
         if missing:

@@ -51,9 +51,7 @@ def compose(settings: LabelingSettings, verifier: IdentityVerifier, *, chance: r
         settings.database_url.get_secret_value(),
         application_name="labeling",
         pool_size=settings.database_pool_size,
-        # Every statement finds its rows by an index and takes them in the index's order. Plans are kept, and one made while a project
-        # was empty, when reading and sorting all of it looked cheap, must still serve when it has a million images.
-        server_settings={"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off"},
+        server_settings=PLANNING,
     )
     objects = ObjectStore(
         settings.s3_endpoint,

@@ -66,9 +66,9 @@ FOR NO KEY UPDATE OF q, l
 """
 _HELD_ONLY = PreparedStatement(_HELD.format(ontology_lock=ONTOLOGY_LOCK, more=""), TYPES)
 _AND_STANDING = f", pg_advisory_xact_lock({_ASKER_LOCK}, :asker_key), {STANDING}"
-_HELD_AND_STANDING = PreparedStatement(_HELD.format(ontology_lock=ONTOLOGY_LOCK, more=_AND_STANDING), TYPES)
+HELD_AND_STANDING = PreparedStatement(_HELD.format(ontology_lock=ONTOLOGY_LOCK, more=_AND_STANDING), TYPES)
 # All or nothing by itself: without a class of that name in the ontology as it is now, not one of the parts finds a row.
-_RECORD = PreparedStatement(
+RECORD = PreparedStatement(
     """
 WITH known AS (
     SELECT c.schema_version FROM projects p JOIN label_classes c ON c.project_id = p.id AND c.schema_version = p.schema_version
@@ -139,7 +139,7 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
         "ontology_key": ontology_key(asker.project_id),
         "asker_key": _asker_key(asker),
     }
-    held = (_HELD_AND_STANDING if submission.lease_next else _HELD_ONLY).run(session, keys).one_or_none()
+    held = (HELD_AND_STANDING if submission.lease_next else _HELD_ONLY).run(session, keys).one_or_none()
     if held is None:
         return _submitted_before(session, asker, submission)
     if held.carried_out:  # This call would have ended the lease.
@@ -147,7 +147,7 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
     following: Next | None = None
     if submission.lease_next:
         following = next_image(session, asker, standing_of(held, ending=submission.lease_id), chance)
-    labels_given = _RECORD.run(session, {**keys, **_record(held, submission, following)}).scalar_one_or_none()
+    labels_given = RECORD.run(session, {**keys, **_record(held, submission, following)}).scalar_one_or_none()
     if labels_given is None:
         raise InvalidArgument("UNKNOWN_CLASS", "the project has no class of this id", field="class_id")
     return Submitted(submission.lease_id, labels_given, following)

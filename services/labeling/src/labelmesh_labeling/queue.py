@@ -102,7 +102,7 @@ SELECT l.*, i.sha256, i.media_type, i.width, i.height FROM leased l JOIN images 
 
 # By whether images that this annotator holds or labeled may still have free slots (overlap), and whether to wait for rows that others
 # have locked.
-_CLAIM = {
+CLAIM = {
     (False, False): _claim(_NOT_SKIPPED, "SKIP LOCKED"),
     (False, True): _claim(_NOT_SKIPPED, ""),
     (True, False): _claim(_NOT_SKIPPED + _NOT_OWN, "SKIP LOCKED"),
@@ -167,7 +167,7 @@ def next_image(session: Session, asker: Asker, standing: Standing, chance: rando
         if repeat is not None:
             return repeat
     shared = standing.overlap > 1
-    return _run(session, _CLAIM[shared, False], parameters) or _what_is_left(session, shared, parameters)
+    return _run(session, CLAIM[shared, False], parameters) or _what_is_left(session, shared, parameters)
 
 
 def lease_again(session: Session, lease_id: UUID, user_id: UUID, lease_seconds: float) -> Lease | None:
@@ -185,7 +185,7 @@ def _what_is_left(session: Session, shared: bool, parameters: dict[str, object])
         return Nothing(NothingReason.NO_IMAGES)
     found: Lease | None = None
     if left.open_now:
-        found = _run(session, _CLAIM[shared, True], parameters)
+        found = _run(session, CLAIM[shared, True], parameters)
     elif left.oldest_skipped is not None:
         found = _run(session, _CLAIM_SKIPPED, {**parameters, "image_id": left.oldest_skipped})
     if found is not None:

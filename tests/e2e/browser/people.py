@@ -44,11 +44,10 @@ class Office:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """A call as the admin; signs in again where the session has ended meanwhile."""
-        for _ in range(2):
-            status, reply = self.mesh.call(method, path, body, token=self._token)
-            if status != 401:
-                break
+        status, reply = self.mesh.call(method, path, body, token=self._token)
+        if status == 401:
             self._token = self.mesh.sign_in("admin", self.mesh.admin_password)
+            status, reply = self.mesh.call(method, path, body, token=self._token)
         assert status == 200, (status, reply)
         answer: dict[str, Any] = reply
         return answer

@@ -64,7 +64,7 @@ function stateOf(key: ApiKey): "active" | "revoked" | "expired" {
 
 function KeyTable(props: { keys: readonly ApiKey[]; onRevoke: (key: ApiKey) => void }): JSX.Element {
   return (
-    <ScrollTable label="API keys">
+    <ScrollTable label="List of API keys">
       <thead>
         <tr>
           <th scope="col">Name</th>

@@ -29,7 +29,8 @@ export function AuditSection(): JSX.Element {
     );
     return new Map(users.map((user) => [`user:${user.id}`, user.name]));
   }, []);
-  const nameOf = (who: string): string => names.value?.get(who) ?? who;
+  const nameOf = (who: string): string =>
+    names.value?.get(who) ?? who.replace(/^(\w+):([0-9a-f]{8})[0-9a-f-]+$/, "$1 $2…").replace("_", " ");
   return (
     <section aria-labelledby="audit-heading">
       <header class="page-head">

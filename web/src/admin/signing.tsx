@@ -38,7 +38,7 @@ export function SigningSection(): JSX.Element {
       <Trouble problem={keys.problem} />
       {!keys.value && !keys.problem && <Waiting what="Loading keys…" />}
       {keys.value && (
-        <ScrollTable label="Signing keys">
+        <ScrollTable label="List of signing keys">
           <thead>
             <tr>
               <th scope="col">Key</th>

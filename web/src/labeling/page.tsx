@@ -14,7 +14,7 @@ import { ShortcutHelp } from "./help";
 import { commandOf, isTyping } from "./keys";
 import { NothingToDo } from "./nothing";
 import type { LabelingQueue } from "./queue";
-import { isSmall, Stage } from "./stage";
+import { isSmall, isSoft, Stage } from "./stage";
 
 export function LabelPage(props: { user: User; projectId: string }): JSX.Element {
   const { mesh } = useApp();
@@ -47,7 +47,7 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
   const [help, setHelp] = useState(false);
   const [flash, setFlash] = useState<string | null>(null);
   const [said, setSaid] = useState("");
-  const [smooth, setSmooth] = useState(sessionStorage.getItem(SMOOTH) === "yes");
+  const [chosenSmooth, setSmooth] = useState(sessionStorage.getItem(SMOOTH));
   const search = useRef<HTMLInputElement>(null);
   const progress = useProjectProgress(project, queue);
 
@@ -95,12 +95,13 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
     queue.undo();
     setSaid("Taking the last label back.");
   }, [queue]);
+  const held = queue.current.value;
+  const smooth = chosenSmooth === null ? held !== null && isSoft(held) : chosenSmooth === "yes";
   const toggleSmooth = useCallback((): void => {
-    setSmooth((now) => {
-      sessionStorage.setItem(SMOOTH, now ? "no" : "yes");
-      return !now;
-    });
-  }, []);
+    const choice = smooth ? "no" : "yes";
+    sessionStorage.setItem(SMOOTH, choice);
+    setSmooth(choice);
+  }, [smooth]);
 
   useEffect(() => {
     const pressed = (event: KeyboardEvent): void => {
@@ -117,9 +118,8 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  }, [project, label, skip, undo]);
+  }, [project, label, skip, undo, toggleSmooth]);
 
-  const held = queue.current.value;
   const idle = queue.nothing.value;
   const manager = includes(user.role, Role.MANAGER);
   return (

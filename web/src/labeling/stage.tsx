@@ -9,8 +9,17 @@ const SMALL = 160;
 /** A tiny image grows by this factor at most: a digit of 8 x 8 pixels is easier to read at 320 than at 800. */
 const LARGEST_FACTOR = 40;
 
+/** So tiny an image is easier to read with soft pixels; its person may choose otherwise. */
+const TINY = 16;
+
+/** Whether an image is so small that the choice between crisp and soft pixels matters. */
 export function isSmall(held: Held): boolean {
   return Math.max(held.lease.width, held.lease.height) <= SMALL;
+}
+
+/** Whether an image is drawn with soft pixels when its person has not chosen. */
+export function isSoft(held: Held): boolean {
+  return !isSmall(held) || Math.max(held.lease.width, held.lease.height) <= TINY;
 }
 
 export function Stage(props: { queue: LabelingQueue; held: Held; smooth: boolean }): JSX.Element {

@@ -6,6 +6,7 @@ gateway and no session check in the way: this is what the database itself can do
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psycopg2
 from labelmesh_labeling import labeling, queue
+from labelmesh_labeling.__main__ import PLANNING
 from labelmesh_labeling.parameters import TYPES
 from labelmesh_local.postgres import postgres_binaries
 
@@ -26,7 +28,7 @@ _FIXED = {
     "session_id": "'benchmark'",
     "request_id": "gen_random_uuid()",
     "lease_seconds": "120",
-    "ending": "CAST(:'held_lease_id' AS uuid)",
+    "ending": "CAST(:held_lease_id AS uuid)",
     "asker_key": ":client_id",
     "ontology_key": "1",
     "class_id": "'7'",
@@ -38,7 +40,7 @@ _FIXED = {
     "fingerprint": "'benchmark'",
     "next": "'{}'",
     "user_id": "md5('annotator' || :client_id)",
-    "image_id": ":'held_image_id'",
+    "image_id": ":held_image_id",
     "slot": ":held_slot",
 }
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
@@ -58,8 +60,24 @@ class BareSql:
             script = Path(folder) / "labels.sql"
             script.write_text(self._script())
             before = self._labels()
-            command = [str(postgres_binaries() / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds)]
-            done = subprocess.run([*command, "-f", str(script), self._dsn], capture_output=True, text=True, check=False)
+            command = [
+                str(postgres_binaries() / "pgbench"),
+                "-n",
+                "-D",
+                "started=0",
+                "-M",
+                "prepared",
+                "-c",
+                str(CLIENTS),
+                "-j",
+                "2",
+                "-T",
+                str(seconds),
+            ]
+            # The same settings as labeling's own connections have.
+            settings = " ".join(f"-c {name}={value}" for name, value in {"jit": "off", **PLANNING}.items())
+            environment = {**os.environ, "PGOPTIONS": settings}
+            done = subprocess.run([*command, "-f", str(script), self._dsn], env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise SystemExit(f"pgbench failed:\n{done.stderr[-3000:]}")
             return (self._labels() - before) / seconds
@@ -81,14 +99,14 @@ class BareSql:
         held = labeling.HELD_AND_STANDING.sql.replace("SELECT l.image_id", "SELECT l.id AS lease_id, l.image_id", 1)
         return "\n".join(
             [
-                "\\if :{?next_id}",
-                "\\else",
+                "\\if :started = 0",
                 f"{first} \\gset next_",
+                "\\set started 1",
                 "\\endif",
                 "BEGIN;",
-                f"{self._filled(held, lease_id=chr(58) + chr(39) + 'next_id' + chr(39))} \\gset held_",
+                f"{self._filled(held, lease_id=':next_id')} \\gset held_",
                 f"{self._filled(claim, lease_id='gen_random_uuid()')} \\gset next_",
-                f"{self._filled(labeling.RECORD.sql, lease_id=chr(58) + chr(39) + 'held_lease_id' + chr(39))};",
+                f"{self._filled(labeling.RECORD.sql, lease_id=':held_lease_id')};",
                 "COMMIT;",
                 "",
             ]

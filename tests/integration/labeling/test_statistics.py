@@ -39,7 +39,9 @@ SELECT count(*) AS images,
             AND NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.annotation_id = a.id)) s), 0)) AS wrong_slots
 FROM queue q WHERE q.project_id = CAST(:project AS uuid)
 """
-_STEPS = st.sampled_from(["lease", "submit", "submit", "submit and lease", "skip", "undo", "release", "expire", "late submit"])
+_STEPS = st.sampled_from(
+    ["lease", "submit", "submit", "submit and lease", "skip", "undo", "release", "renew", "expire", "late submit", "late submit and lease"]
+)
 
 
 def recount(service: Labeling, project: str, people: list[Person]) -> None:
@@ -60,7 +62,7 @@ def recount(service: Labeling, project: str, people: list[Person]) -> None:
         assert numbers.project.images_awaiting == queue.images - queue.completed
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(_STEPS, st.integers(0, 1), st.integers(0, 2)), min_size=5, max_size=45), overlap=st.integers(1, 2))
 def test_statistics_equal_a_recount_after_any_sequence_of_steps(
     labeling: Labeling, door: Door, manager: Person, steps: list[tuple[str, int, int]], overlap: int
@@ -88,18 +90,18 @@ def take(service: Labeling, person: Person, hand: list[ann.Lease], project: str,
         elif step == "expire":
             service.sql("UPDATE leases SET expires_at = now() - interval '1 ms' WHERE project_id = CAST(:id AS uuid)", id=project)
         elif lease is not None:
-            if step != "late submit":
+            if step in ("submit", "submit and lease", "skip", "release"):
                 hand.remove(lease)
-            if step in ("submit", "late submit"):
-                person.submit(lease, str(what))
-            elif step == "submit and lease":
-                following = person.submit(lease, str(what), lease_next=True).next
-                if following.HasField("lease"):
-                    hand.append(following.lease)
-            elif step == "skip":
+            if step == "skip":
                 person.skip(lease)
             elif step == "release":
                 person.release(lease)
+            elif step == "renew":
+                person.renew(lease)
+            else:
+                following = person.submit(lease, str(what), lease_next=step.endswith("and lease")).next
+                if following.HasField("lease"):
+                    hand.append(following.lease)
     except (FailedPrecondition, ResourceExhausted):
         pass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, no_such_project
 from labelmesh_labeling.answers import Request, find_answer, request_id_reused, reserve, store_answer
-from labelmesh_labeling.leases import Next, Nothing, NothingReason, give_back, hold, lease_gone, next_as_json, next_from_json
+from labelmesh_labeling.leases import Next, Nothing, NothingReason, give_back, hold, lease_gone, next_as_json, next_from_json, take_back
 from labelmesh_labeling.parameters import TYPES
 from labelmesh_labeling.queue import STANDING, Asker, lease_again, next_image, standing_of
 
@@ -55,7 +55,7 @@ WHERE p.id = :project_id
     TYPES,
 )
 _HELD = """
-SELECT l.image_id, l.slot, l.repeat_of, q.labels + 1 = q.wanted AS completes, first.class_id AS first_class,
+SELECT l.image_id, l.slot, l.repeat_of, l.returned, q.labels + 1 = q.wanted AS completes, first.class_id AS first_class,
     extract(epoch FROM statement_timestamp() - l.acquired_at) AS held_seconds,
     EXISTS (SELECT 1 FROM requests r WHERE r.request_id = :request_id) AS carried_out,
     pg_advisory_xact_lock_shared({ontology_lock}, :ontology_key) {more}
@@ -146,7 +146,11 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
         raise request_id_reused()
     following: Next | None = None
     if submission.lease_next:
-        following = next_image(session, asker, standing_of(held, ending=submission.lease_id), chance)
+        standing = standing_of(held, ending=submission.lease_id)
+        if held.returned:  # Its slot is in the queue, where it would be found as the next. Such a call does without the rest.
+            take_back(session, submission.lease_id)
+            standing = replace(standing, repeat_rate=0, overdue=False)
+        following = next_image(session, asker, standing, chance)
     labels_given = RECORD.run(session, {**keys, **_record(held, submission, following)}).scalar_one_or_none()
     if labels_given is None:
         raise InvalidArgument("UNKNOWN_CLASS", "the project has no class of this id", field="class_id")

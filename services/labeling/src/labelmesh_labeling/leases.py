@@ -111,6 +111,7 @@ _RETURN_OVERDUE = text("""
 WITH overdue AS (
     SELECT l.id, l.image_id, l.slot, l.repeat_of FROM leases l JOIN queue q ON q.image_id = l.image_id
     WHERE l.project_id = :project_id AND NOT l.returned AND l.expires_at <= statement_timestamp()
+        AND l.id IS DISTINCT FROM CAST(:ending AS uuid)
     ORDER BY l.expires_at LIMIT :limit FOR NO KEY UPDATE OF q, l SKIP LOCKED
 ), given AS (
     UPDATE leases l SET returned = true, request_id = NULL FROM overdue o WHERE l.id = o.id
@@ -122,6 +123,12 @@ WITH overdue AS (
 SELECT count(*) FROM overdue
 """)
 _RETURN_LIMIT = 256
+_TAKE_BACK = text("""
+WITH held AS (
+    UPDATE leases SET returned = false WHERE id = :lease_id RETURNING image_id, slot, repeat_of
+)
+UPDATE queue q SET free_slots = q.free_slots & ~(1 << h.slot) FROM held h WHERE q.image_id = h.image_id AND h.repeat_of IS NULL
+""")
 _WAS_ENDED = text("""
 SELECT EXISTS (SELECT 1 FROM annotations WHERE id = :lease_id AND author_id = :user_id)
     OR EXISTS (SELECT 1 FROM ended_leases WHERE id = :lease_id)
@@ -162,9 +169,17 @@ def give_back(session: Session, held: Sequence[Held]) -> None:
         session.execute(_GIVE_BACK, _slots([lease for lease in held if not lease.returned], held))
 
 
-def return_overdue(session: Session, project_id: UUID) -> int:
-    """Puts slots whose leases ran out back into the queue, up to 256 of a project; returns how many."""
-    return int(session.execute(_RETURN_OVERDUE, {"project_id": project_id, "limit": _RETURN_LIMIT}).scalar_one())
+def return_overdue(session: Session, project_id: UUID, *, but: UUID | None) -> int:
+    """Puts slots whose leases ran out back into the queue, up to 256 of a project; returns how many.
+
+    All but the lease that the same call is submitting: however late it is, its image is being labeled.
+    """
+    return int(session.execute(_RETURN_OVERDUE, {"project_id": project_id, "limit": _RETURN_LIMIT, "ending": but}).scalar_one())
+
+
+def take_back(session: Session, lease_id: UUID) -> None:
+    """Takes a slot that went back to the queue out of it again, for its holder, who is under lock and still has the lease."""
+    session.execute(_TAKE_BACK, {"lease_id": lease_id})
 
 
 def sweep_ended(session: Session, *, limit: int) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from labelmesh_labeling.leases import LEASE_COLUMNS, MAX_HELD, TAKE_SLOT, Lease, Next, Nothing, NothingReason, lease_of, return_overdue
 from labelmesh_labeling.parameters import TYPES
 from labelmesh_labeling.repeats import lease_repeat
+from labelmesh_labeling.transactions import LostRace
 
 # Another call may hold an image that this one could have; asking again then makes sense after this time.
 _SOON = timedelta(seconds=1)
@@ -77,24 +78,31 @@ UNDER_LIMIT = f"""
 """
 
 
-def _claim(where: str, wait: str, order: str = "q.priority DESC, q.number") -> PreparedStatement:
+# Where an image has several slots, an annotator gets one of them: an older lease of theirs on another, which they could still submit late,
+# is over.
+_ONE_EACH = """, dropped AS (
+    DELETE FROM leases l USING picked p WHERE l.image_id = p.image_id AND l.slot <> p.slot AND l.user_id = :user_id AND l.returned
+)"""
+
+
+def _claim(where: str, wait: str, more: str = "") -> PreparedStatement:
     return PreparedStatement(
         f"""
 WITH picked AS (
-    SELECT q.image_id, q.free_slots FROM queue q
+    SELECT q.image_id, bit_count(CAST((q.free_slots & -q.free_slots) - 1 AS bit(32))) AS slot FROM queue q
     WHERE q.project_id = :project_id AND q.free_slots > 0 AND {UNDER_LIMIT} {where}
-    ORDER BY {order} LIMIT 1 FOR NO KEY UPDATE OF q {wait}
+    ORDER BY q.priority DESC, q.number LIMIT 1 FOR NO KEY UPDATE OF q {wait}
 ), taken AS (
     UPDATE queue q SET free_slots = q.free_slots & (q.free_slots - 1) FROM picked p WHERE q.image_id = p.image_id
 ), leased AS (
     INSERT INTO leases ({LEASE_COLUMNS})
-    SELECT :lease_id, :project_id, p.image_id, bit_count(CAST((p.free_slots & -p.free_slots) - 1 AS bit(32))), NULL, :user_id, :client_id,
-        :session_id, CAST(:request_id AS uuid), NULL, t.at, t.at + make_interval(secs => :lease_seconds)
+    SELECT :lease_id, :project_id, p.image_id, p.slot, NULL, :user_id, :client_id, :session_id,
+        CAST(:request_id AS uuid), NULL, t.at, t.at + make_interval(secs => :lease_seconds)
     FROM picked p, (SELECT clock_timestamp() AS at) t
     {TAKE_SLOT}
-    RETURNING id, project_id, image_id, acquired_at AS issued_at, expires_at, previous_class_id
-)
-SELECT l.*, i.sha256, i.media_type, i.width, i.height FROM leased l JOIN images i ON i.id = l.image_id
+    RETURNING id, project_id, acquired_at AS issued_at, expires_at, previous_class_id
+) {more}
+SELECT l.*, i.sha256, i.media_type, i.width, i.height FROM picked p JOIN images i ON i.id = p.image_id LEFT JOIN leased l ON true
 """,
         TYPES,
     )
@@ -105,10 +113,10 @@ SELECT l.*, i.sha256, i.media_type, i.width, i.height FROM leased l JOIN images 
 CLAIM = {
     (False, False): _claim(_NOT_SKIPPED, "SKIP LOCKED"),
     (False, True): _claim(_NOT_SKIPPED, ""),
-    (True, False): _claim(_NOT_SKIPPED + _NOT_OWN, "SKIP LOCKED"),
-    (True, True): _claim(_NOT_SKIPPED + _NOT_OWN, ""),
+    (True, False): _claim(_NOT_SKIPPED + _NOT_OWN, "SKIP LOCKED", _ONE_EACH),
+    (True, True): _claim(_NOT_SKIPPED + _NOT_OWN, "", _ONE_EACH),
 }
-_CLAIM_SKIPPED = _claim("AND q.image_id = :image_id " + _NOT_OWN, "")
+_CLAIM_SKIPPED = _claim("AND q.image_id = :image_id " + _NOT_OWN, "", _ONE_EACH)
 
 _WHAT_IS_LEFT = text(f"""
 SELECT
@@ -159,13 +167,13 @@ def next_image(session: Session, asker: Asker, standing: Standing, chance: rando
                 if again is not None:
                     return again
                 break
-    if standing.overdue:
-        return_overdue(session, asker.project_id)
     parameters = _parameters(asker, standing)
     if chance.random() < standing.repeat_rate:
         repeat = lease_repeat(session, parameters, standing.last_seq, chance)
         if repeat is not None:
             return repeat
+    elif standing.overdue:
+        return_overdue(session, asker.project_id, but=standing.ending)
     shared = standing.overlap > 1
     return _run(session, CLAIM[shared, False], parameters) or _what_is_left(session, shared, parameters)
 
@@ -200,7 +208,11 @@ def _what_is_left(session: Session, shared: bool, parameters: dict[str, object])
 
 def _run(session: Session, claim: PreparedStatement, parameters: dict[str, object]) -> Lease | None:
     row = claim.run(session, parameters).one_or_none()
-    return lease_of(row) if row is not None else None
+    if row is None:
+        return None
+    if row.id is None:  # The slot was taken after all; the transaction must not keep what it took of the queue.
+        raise LostRace
+    return lease_of(row)
 
 
 def _parameters(asker: Asker, standing: Standing) -> dict[str, object]:

@@ -43,6 +43,8 @@ _FIXED = {
     "image_id": ":held_image_id",
     "slot": ":held_slot",
 }
+# A new id from a function would be another for each row that is looked at, and no index could be used.
+NEVER_USED = "'00000000-0000-4000-8000-000000000000'"
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 
 
@@ -104,7 +106,7 @@ class BareSql:
                 "\\set started 1",
                 "\\endif",
                 "BEGIN;",
-                f"{self._filled(held, lease_id=':next_id')} \\gset held_",
+                f"{self._filled(held, lease_id=':next_id', request_id=NEVER_USED)} \\gset held_",
                 f"{self._filled(claim, lease_id='gen_random_uuid()')} \\gset next_",
                 f"{self._filled(labeling.RECORD.sql, lease_id=':held_lease_id')};",
                 "COMMIT;",

@@ -35,7 +35,9 @@ function SignInForm(props: { name?: string; submitText: string }): JSX.Element {
   const throttled = wait > 0 && !signIn.problem?.transient;
   useEffect(() => {
     const wanted = form.current?.elements.namedItem(name === "" ? "name" : "password");
-    if (wanted instanceof HTMLInputElement) wanted.focus();
+    // After the dialog around it has opened and put the focus on its first field.
+    const timer = setTimeout(() => wanted instanceof HTMLInputElement && wanted.focus());
+    return () => clearTimeout(timer);
   }, []);
   return (
     <form

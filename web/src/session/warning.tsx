@@ -16,7 +16,7 @@ export function IdleWarning(): JSX.Element {
           </p>
           <div>
             <p class="idle-title">Still there?</p>
-            <p>You will be signed out in {left} s. Press any key or move the pointer to stay.</p>
+            <p>You will be signed out in {left} s. Any key, touch or movement keeps you here.</p>
           </div>
           <button type="button" class="primary" onClick={() => keeper.input()}>
             Stay signed in

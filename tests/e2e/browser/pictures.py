@@ -1,0 +1,102 @@
+"""Takes the README's pictures of a running mesh with the demo digits, into docs/images.
+
+Usage: python -m tests.e2e.browser.pictures ADDRESS
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from sklearn.datasets import load_digits
+
+from tests.e2e.browser.conftest import CHROMIUM_NAMES, FLAGS
+from tests.e2e.browser.desk import Desk
+from tests.e2e.browser.people import Account
+from tests.support.mesh import GUEST, HOUSE
+
+FOLDER = HOUSE / "docs" / "images"
+LABELS = 60
+LEGIBLE = "36"
+"""Digits that one recognises at a glance."""
+_PIXELS = """() => {
+  const picture = document.querySelector('.stage .picture');
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 8;
+  const pencil = canvas.getContext('2d');
+  pencil.drawImage(picture, 0, 0, 8, 8);
+  return [...pencil.getImageData(0, 0, 8, 8).data].filter((_, index) => index % 4 === 0);
+}"""
+
+
+class Reader:
+    """Reads digits like a person who is nearly always right: by the most similar of the originals."""
+
+    def __init__(self) -> None:
+        digits: Any = load_digits()
+        self._pixels: NDArray[np.float64] = digits.data * (255 / 16)
+        self._labels: NDArray[np.int64] = digits.target
+
+    def read(self, page: Page) -> str:
+        dark = 255 - np.asarray(page.evaluate(_PIXELS), dtype=np.float64)
+        return str(self._labels[int(((self._pixels - dark) ** 2).sum(axis=1).argmin())])
+
+
+def _keep(page: Page, name: str) -> None:
+    path = FOLDER / f"{name}.png"
+    page.wait_for_timeout(600)
+    page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+    print(path.relative_to(HOUSE), path.stat().st_size // 1024, "KiB")
+
+
+def take(browser: Browser, address: str) -> None:
+    """Labels some digits and takes a picture of every page on the way."""
+    reader = Reader()
+    for scheme in ("light", "dark"):
+        chosen: Any = scheme
+        context = browser.new_context(viewport={"width": 1200, "height": 750}, color_scheme=chosen, locale="en-GB")
+        desk = Desk(context.new_page(), address)
+        desk.open_as(Account(*GUEST))
+        desk.wait_for_image()
+        for _ in range(LABELS):
+            desk.wait_for_image()
+            desk.press(reader.read(desk.page))
+        for _ in range(LABELS):
+            desk.wait_for_image()
+            if reader.read(desk.page) in LEGIBLE:
+                break
+            desk.press(reader.read(desk.page))
+        desk.settle()
+        _keep(desk.page, f"label-{scheme}")
+        desk.page.get_by_role("link", name="Statistics").click()
+        desk.page.get_by_test_id("labels-given").wait_for()
+        _keep(desk.page, f"statistics-{scheme}")
+        context.close()
+    context = browser.new_context(
+        viewport={"width": 360, "height": 700}, device_scale_factor=2, has_touch=True, is_mobile=True, color_scheme="light"
+    )
+    desk = Desk(context.new_page(), address)
+    desk.open_as(Account(*GUEST))
+    desk.wait_for_image()
+    _keep(desk.page, "label-phone")
+    context.close()
+
+
+def main() -> None:
+    """Starts Chromium and takes the pictures."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    program = next(found for name in CHROMIUM_NAMES if (found := shutil.which(name)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        take(browser, sys.argv[1].rstrip("/"))
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

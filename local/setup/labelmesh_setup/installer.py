@@ -133,9 +133,22 @@ class Installer:
         if self._stamps.fits(kind, digest) or (kind == "local" and self._stamps.fits("dev", content_hash([REQUIREMENTS / f"{other}.txt"]))):
             return
         self._announce()
-        count = len(re.findall(r"^[A-Za-z0-9]", (REQUIREMENTS / f"{kind}.txt").read_text(), re.MULTILINE))
-        self._steps.run(f"{count} {kinds[kind]}", self._pip("--require-hashes", "--no-deps", "-r", str(REQUIREMENTS / f"{kind}.txt")))
+        names = locked_names(REQUIREMENTS / f"{kind}.txt")
+        command = self._pip("--require-hashes", "--no-deps", "-r", str(REQUIREMENTS / f"{kind}.txt"))
+        self._steps.run(f"{len(names)} {kinds[kind]}", command)
+        self._remove_what_is_no_longer_wanted(names)
         self._stamps.set(kind, digest)
+
+    def _remove_what_is_no_longer_wanted(self, names: frozenset[str]) -> None:
+        """Uninstalls what an earlier lock brought and none does now; what the person installed by hand stays."""
+        before = frozenset(self._stamps.get("names").split())
+        wanted = locked_names(REQUIREMENTS / "local.txt") | locked_names(REQUIREMENTS / "dev.txt")
+        surplus = sorted(before - wanted)
+        if surplus:
+            uv = self._uv()
+            command = [uv, "pip", "uninstall", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "uninstall", "--yes"]
+            self._steps.run(f"removing {', '.join(surplus)}", [*command, *surplus])
+        self._stamps.set("names", " ".join(sorted((before & wanted) | names)))
 
     def _ours(self) -> None:
         digest = content_hash([HOUSE / "protos"], without=frozenset({"build", "__pycache__"}))
@@ -204,6 +217,11 @@ class Installer:
                 (tools / name).chmod(0o755)
             self._stamps.set("node", digest)
         return tools
+
+
+def locked_names(path: Path) -> frozenset[str]:
+    """The packages that a lock names."""
+    return frozenset(re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", path.read_text(), re.MULTILINE))
 
 
 def check_lock(web: Path) -> None:

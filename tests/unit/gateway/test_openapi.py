@@ -54,7 +54,7 @@ def test_limits_of_the_contract_are_limits_of_the_schema(document: dict[str, Any
     user = schemas["labelmesh.auth.v1.CreateUserRequest"]
     assert user["properties"]["name"] == {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._@+-]+$"}
     assert set(user["required"]) == {"requestId", "name", "password", "role"}
-    assert user["properties"]["projectIds"]["maxItems"] == 1000
+    assert user["properties"]["projectIds"]["maxItems"] == 400
     assert user["properties"]["projectIds"]["items"]["format"] == "uuid"
     image = schemas["labelmesh.labeling.v1.NewImage"]["properties"]["content"]
     assert (image["format"], image["maxLength"]) == ("byte", 22369624)

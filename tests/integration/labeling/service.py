@@ -175,7 +175,12 @@ class ServiceProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([sys.executable, "-m", "labelmesh_labeling"], env=self.environment, stderr=log, stdout=log)
         with grpc.insecure_channel(self.target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            grpc.channel_ready_future(channel).result(timeout=30)
+            ready = grpc.channel_ready_future(channel)
+            deadline = time.monotonic() + 60
+            while not ready.done():
+                assert self._process.poll() is None, self._log.read_text()[-2000:]
+                assert time.monotonic() < deadline, "the service does not answer"
+                time.sleep(0.02)
 
     def kill(self) -> None:
         """Ends it as a crash would."""

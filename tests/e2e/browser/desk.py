@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
-from playwright.sync_api import APIResponse, Page, Request, Route, expect
+from playwright.sync_api import APIResponse, Page, Request, Route, TimeoutError, expect
 
 from tests.e2e.browser.people import Account
 
@@ -42,7 +42,11 @@ class Desk:
         self.wait_for_image()
 
     def wait_for_image(self) -> None:
-        self.page.locator('.stage[data-ready="true"] .picture').wait_for(timeout=15 * SECONDS)
+        picture = self.page.locator('.stage[data-ready="true"] .picture')
+        try:
+            picture.wait_for(timeout=15 * SECONDS)
+        except TimeoutError as error:
+            raise AssertionError(f"no image to label; the page shows: {self.page.inner_text('body')!r}") from error
 
     def press(self, key: str) -> None:
         """Presses a key when there is an image to label."""

@@ -13,7 +13,8 @@ from tests.support.mesh import GUEST, LocalMesh, until
 
 
 def test_a_newcomer_labels_twenty_digits_by_keyboard_and_the_statistics_agree(desk: Desk, office: Office) -> None:
-    desk.open_as(Account(*GUEST))
+    desk.open_as(Account(*GUEST), "#/projects")
+    desk.page.get_by_role("link", name="Handwritten digits").click()
     desk.wait_for_image()
     expect(desk.page.get_by_role("heading", level=1)).to_have_text("Handwritten digits")
     for number in range(20):
@@ -164,7 +165,7 @@ def test_a_label_that_is_refused_comes_back_onto_the_screen(desk: Desk, office: 
     classes = [{"id": digit, "displayName": digit, "hotkey": digit} for digit in "0123456"]
     office.call("PATCH", f"/v1/projects/{project}", {"classes": classes, "updateMask": "classes"})
     shown = desk.image_hash
-    desk.press("9")
+    desk.page.keyboard.press("9")
     expect(desk.page.locator(".notice-problem")).to_contain_text("The label was not saved")
     desk.wait_for_image()
     assert desk.image_hash == shown

@@ -38,7 +38,7 @@ def reason_of(error: grpc.RpcError) -> str:
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     assert info.domain == "labelmesh"
-    return info.reason
+    return str(info.reason)
 
 
 def bad_tokens(edge: EdgeMesh, token: str) -> dict[str, tuple[str, str]]:

@@ -67,7 +67,7 @@ class Denied(Exception):
         info = error_details_pb2.ErrorInfo()
         details = status_pb2.Status.FromString(base64.b64decode(self.headers["grpc-status-details-bin"] + "=="))
         details.details[0].Unpack(info)
-        self.reason = info.reason
+        self.reason: str = info.reason
         super().__init__(self.reason)
 
 

@@ -82,7 +82,7 @@ def test_a_taken_name_and_a_request_id_of_another_account_are_refused(auth: Auth
         ({"role": 17}, "role", None),
         ({"request_id": "1"}, "request_id", None),
         ({"project_ids": ["nonsense"]}, "project_ids[0]", None),
-        ({"project_ids": [str(uuid.UUID(int=number)) for number in range(401)]}, "project_ids", "TOO_MANY_PROJECTS"),
+        ({"project_ids": [str(uuid.UUID(int=number)) for number in range(401)]}, "project_ids", None),
         ({"display_name": "x" * 201}, "display_name", None),
     ],
 )

@@ -19,8 +19,6 @@ from labelmesh_auth.tables import UserRow
 
 # Taken by every change that may leave no enabled admin behind, so that two admins cannot demote each other at once.
 _ADMINS_LOCK = 0x6C6D61646D696E
-# Every call carries them in its signed identity: 400 are 21 KB of header, and gRPC here takes 32 KB.
-MAX_PROJECTS = 400
 
 
 @dataclass(frozen=True)

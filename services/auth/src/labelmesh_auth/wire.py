@@ -16,7 +16,7 @@ from labelmesh_chassis.errors import InvalidArgument
 from labelmesh_chassis.identity import Role
 from labelmesh_chassis.methods import MethodOptions
 
-from labelmesh_auth.accounts import MAX_PROJECTS, NewUser, User, UserChange
+from labelmesh_auth.accounts import NewUser, User, UserChange
 from labelmesh_auth.api_keys import ApiKey, NewApiKey
 from labelmesh_auth.audit import AuditEvent
 from labelmesh_auth.sessions import Session
@@ -162,8 +162,6 @@ def audit_event_message(event: AuditEvent) -> security_pb2.AuditEvent:
 
 
 def _project_ids(ids: Sequence[str]) -> tuple[uuid.UUID, ...]:
-    if len(ids) > MAX_PROJECTS:
-        raise InvalidArgument("TOO_MANY_PROJECTS", f"at most {MAX_PROJECTS} projects can be named", field="project_ids")
     return tuple(uuid.UUID(project_id) for project_id in ids)
 
 

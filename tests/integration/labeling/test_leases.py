@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from labelmesh.labeling.v1 import annotations_pb2 as ann
-from labelmesh_chassis.errors import FailedPrecondition, InvalidArgument, NotFound
+from labelmesh_chassis.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from labelmesh_chassis.identity import Role
 
 from tests.integration.labeling.people import Door, Person, new_id
@@ -190,3 +190,46 @@ def test_a_restricted_project_is_open_to_those_who_name_it(labeling: Labeling, m
     assert door.person(projects=[project]).lease(project)
     assert door.person(Role.MANAGER).lease(project)
     assert door.person(Role.MANAGER, key=True, projects=[new_id()]).reason(project) == "NO_ACCESS"
+
+
+def test_access_that_is_taken_away_ends_at_the_next_call_whatever_is_in_hand(labeling: Labeling, manager: Person, door: Door) -> None:
+    project = manager.create_project(access=2, repeat_rate=0).id
+    labeling.seed(project, 6)
+    before = door.person(projects=[project])
+    labeled, held = before.lease(project), before.lease(project)
+    request_id = new_id()
+    before.submit(labeled, request_id=request_id, lease_next=True)
+    now = door.person(user_id=before.id)
+    assert_all_refused(now, project, held)
+    with pytest.raises(NotFound):  # The answer of that time has the next image in it.
+        now.submit(labeled, request_id=request_id, lease_next=True)
+    assert labeling.sql("SELECT count(*) AS n FROM annotations")[0].n == 1
+    assert before.release(held) == 1
+
+
+def test_a_key_bound_to_projects_touches_nothing_of_its_owner_elsewhere(labeling: Labeling, manager: Person, door: Door) -> None:
+    own, other = (manager.create_project(repeat_rate=0).id for _ in range(2))
+    labeling.seed(other, 6)
+    manager.submit(manager.lease(other))
+    held = manager.lease(other)
+    key = door.person(Role.MANAGER, user_id=manager.id, key=True, projects=[own])
+    assert_all_refused(key, other, held)
+    assert labeling.sql("SELECT count(*) AS n FROM withdrawals")[0].n == 0
+    with pytest.raises(PermissionDenied) as refused:
+        key.create_project()
+    assert refused.value.reason == "KEY_BOUND_TO_PROJECTS"
+
+
+def assert_all_refused(person: Person, project: str, held: ann.Lease) -> None:
+    for call in (
+        lambda: person.submit(held),
+        lambda: person.submit(held, lease_next=True),
+        lambda: person.skip(held, lease_next=True),
+        lambda: person.undo(project),
+        lambda: person.renew(held),
+        lambda: person.release(held),
+    ):
+        with pytest.raises(NotFound) as refused:
+            call()
+        assert refused.value.reason == "PROJECT_NOT_FOUND"
+    assert person.reason(project) == "NO_ACCESS"

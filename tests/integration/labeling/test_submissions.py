@@ -64,11 +64,12 @@ def test_a_label_for_what_one_does_not_hold_is_refused_and_leaves_nothing(
     labeling.seed(project, 2)
     lease = ada.lease(project)
     unknown = ann.Lease(id=new_id(), project_id=project)
-    misplaced = ann.Lease(id=lease.id, project_id=new_id())
-    for person, foreign in ((bob, lease), (ada, unknown), (ada, misplaced)):
+    for person, foreign in ((bob, lease), (ada, unknown)):
         with pytest.raises(FailedPrecondition) as caught:
             person.submit(foreign)
         assert (caught.value.reason, caught.value.violations[0].field) == ("LEASE_LOST", "lease_id")
+    with pytest.raises(NotFound):
+        ada.submit(ann.Lease(id=lease.id, project_id=new_id()))
     ada.release(lease)
     with pytest.raises(FailedPrecondition) as caught:
         ada.submit(lease)

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labelmesh_chassis.errors import NotFound, PermissionDenied
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+_OPEN_TO_EVERYONE = text("SELECT access = 1 FROM projects WHERE id = :project_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,13 @@ class Caller:
         """Raises PermissionDenied (ROLE_MISSING) for annotators in person: they see and change nothing but their own work."""
         if not self.is_machine:
             self.require_manager()
+
+
+def require_visible(session: Session, caller: Caller, project_id: UUID) -> None:
+    """NotFound unless the project is there and for the caller's eyes."""
+    open_to_everyone = session.execute(_OPEN_TO_EVERYONE, {"project_id": project_id}).scalar_one_or_none()
+    if open_to_everyone is None or not caller.may_see(project_id, open_to_everyone=open_to_everyone):
+        raise no_such_project()
 
 
 def no_such_project() -> NotFound:

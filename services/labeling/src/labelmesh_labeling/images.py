@@ -14,10 +14,9 @@ from labelmesh_chassis.errors import Aborted, FieldViolation, InvalidArgument, N
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from labelmesh_labeling.access import Caller
+from labelmesh_labeling.access import Caller, require_visible
 from labelmesh_labeling.pages import Page, number_position, page_of, page_size
 from labelmesh_labeling.pictures import DecoderGate, Picture, Refusal, inspect, object_key
-from labelmesh_labeling.projects import require_visible
 from labelmesh_labeling.transactions import carry_out
 
 MAX_TOTAL_BYTES = 24 * 1024 * 1024

@@ -14,7 +14,7 @@ from labelmesh_chassis.statements import PreparedStatement
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from labelmesh_labeling.access import Caller, no_such_project
+from labelmesh_labeling.access import Caller, no_such_project, require_visible
 from labelmesh_labeling.answers import Request, find_answer, request_id_reused, reserve, store_answer
 from labelmesh_labeling.leases import Next, Nothing, NothingReason, give_back, hold, lease_gone, next_as_json, next_from_json, take_back
 from labelmesh_labeling.parameters import TYPES
@@ -55,7 +55,8 @@ WHERE p.id = :project_id
     TYPES,
 )
 _HELD = """
-SELECT l.image_id, l.slot, l.repeat_of, l.returned, q.labels + 1 = q.wanted AS completes, first.class_id AS first_class,
+SELECT l.image_id, l.slot, l.repeat_of, l.returned, p.access = 1 AS open_to_everyone,
+    q.labels + 1 = q.wanted AS completes, first.class_id AS first_class,
     extract(epoch FROM statement_timestamp() - l.acquired_at) AS held_seconds,
     EXISTS (SELECT 1 FROM requests r WHERE r.request_id = :request_id) AS carried_out,
     pg_advisory_xact_lock_shared({ontology_lock}, :ontology_key) {more}
@@ -124,11 +125,11 @@ def lease_image(session: Session, caller: Caller, asker: Asker, chance: random.R
     return next_image(session, asker, standing_of(start), chance)
 
 
-def submit(session: Session, asker: Asker, submission: Submission, chance: random.Random) -> Submitted:
+def submit(session: Session, caller: Caller, asker: Asker, submission: Submission, chance: random.Random) -> Submitted:
     """Labels a held image, and leases the next when asked. 2 statements, with the next image at most 6.
 
-    A late one, from a lease whose time ran out, is taken as long as nobody else took the slot. Raises FailedPrecondition (LEASE_LOST,
-    LEASE_ENDED) and InvalidArgument (UNKNOWN_CLASS, REQUEST_ID_REUSED).
+    A late one, from a lease whose time ran out, is taken as long as nobody else took the slot. Raises NotFound for a project not for the
+    caller's eyes (any more), FailedPrecondition (LEASE_LOST, LEASE_ENDED) and InvalidArgument (UNKNOWN_CLASS, REQUEST_ID_REUSED).
     """
     keys = {
         "request_id": submission.request_id,
@@ -141,7 +142,10 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
     }
     held = (HELD_AND_STANDING if submission.lease_next else _HELD_ONLY).run(session, keys).one_or_none()
     if held is None:
+        require_visible(session, caller, asker.project_id)
         return _submitted_before(session, asker, submission)
+    if not caller.may_see(asker.project_id, open_to_everyone=held.open_to_everyone):
+        raise no_such_project()
     if held.carried_out:  # This call would have ended the lease.
         raise request_id_reused()
     following: Next | None = None
@@ -157,9 +161,12 @@ def submit(session: Session, asker: Asker, submission: Submission, chance: rando
     return Submitted(submission.lease_id, labels_given, following)
 
 
-def skip(session: Session, asker: Asker, request_id: UUID, lease_id: UUID, *, lease_next: bool, chance: random.Random) -> Next | None:
+def skip(
+    session: Session, caller: Caller, asker: Asker, request_id: UUID, lease_id: UUID, *, lease_next: bool, chance: random.Random
+) -> Next | None:
     """Puts a held image back for later, and leases the next when asked. Others may get the image; this annotator gets it again when
-    nothing else is left. Raises FailedPrecondition (LEASE_LOST, LEASE_ENDED)."""
+    nothing else is left. Raises NotFound for a project not for the caller's eyes, FailedPrecondition (LEASE_LOST, LEASE_ENDED)."""
+    require_visible(session, caller, asker.project_id)
     before = reserve(session, Request(request_id, asker.user_id, "skip", f"{asker.project_id} {lease_id} {lease_next}"))
     if before is not None:
         return next_from_json(before["next"])

@@ -16,6 +16,8 @@ from labelmesh_chassis.errors import FailedPrecondition
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from labelmesh_labeling.access import Caller, require_visible
+
 # Images that one annotator may hold in one project; twice as many when they take labels back.
 MAX_HELD = 8
 MAX_HELD_AFTER_UNDO = 16
@@ -146,9 +148,13 @@ def hold(session: Session, project_id: UUID, user_id: UUID, lease_ids: Sequence[
     return [Held(row.id, row.image_id, row.slot, row.repeat_of is not None, row.returned) for row in rows]
 
 
-def renew(session: Session, project_id: UUID, user_id: UUID, lease_ids: Sequence[UUID]) -> list[tuple[UUID, datetime]]:
-    """Holds leases for another lease duration from now; (lease, when it expires) of those that nobody else has taken."""
-    held = hold(session, project_id, user_id, lease_ids)
+def renew(session: Session, caller: Caller, project_id: UUID, lease_ids: Sequence[UUID]) -> list[tuple[UUID, datetime]]:
+    """Holds leases for another lease duration from now; (lease, when it expires) of those that nobody else has taken.
+
+    NotFound for a project not for the caller's eyes.
+    """
+    require_visible(session, caller, project_id)
+    held = hold(session, project_id, caller.user_id, lease_ids)
     if not held:
         return []
     # A lease whose slot went back to the queue takes it again; nobody else has it, or the lease would be theirs.
@@ -156,9 +162,13 @@ def renew(session: Session, project_id: UUID, user_id: UUID, lease_ids: Sequence
     return [(row.id, row.expires_at) for row in rows]
 
 
-def release(session: Session, project_id: UUID, user_id: UUID, lease_ids: Sequence[UUID]) -> int:
-    """Gives images back unlabeled and ends their leases; returns how many there were. Those no longer held are ignored."""
-    held = hold(session, project_id, user_id, lease_ids)
+def release(session: Session, caller: Caller, project_id: UUID, lease_ids: Sequence[UUID]) -> int:
+    """Gives images back unlabeled and ends their leases; returns how many there were. Those no longer held are ignored.
+
+    NotFound for a project not for the caller's eyes.
+    """
+    require_visible(session, caller, project_id)
+    held = hold(session, project_id, caller.user_id, lease_ids)
     give_back(session, held)
     return len(held)
 

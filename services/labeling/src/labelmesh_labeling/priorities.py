@@ -10,8 +10,7 @@ from labelmesh_chassis.errors import FieldViolation, InvalidArgument, NotFound
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from labelmesh_labeling.access import Caller
-from labelmesh_labeling.projects import require_visible
+from labelmesh_labeling.access import Caller, require_visible
 
 # Rows are locked in one order by everybody who locks several. Those whose priority stays are left alone, so that a claim going on
 # at the same time does not pass them by.

@@ -9,11 +9,11 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from labelmesh_chassis.errors import Aborted, InvalidArgument
+from labelmesh_chassis.errors import Aborted, InvalidArgument, PermissionDenied
 from sqlalchemy import Row, func, insert, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
-from labelmesh_labeling.access import Caller, no_such_project
+from labelmesh_labeling.access import Caller, no_such_project, require_visible
 from labelmesh_labeling.answers import Request, reserve, store_answer
 from labelmesh_labeling.labeling import ONTOLOGY_LOCK, ontology_key
 from labelmesh_labeling.ontology import LabelClass, check_classes, check_removal, read_classes, write_classes
@@ -87,8 +87,13 @@ _WITH_SUMS = select(_PROJECT, _SUMS.c.images, _SUMS.c.completed).join_from(_PROJ
 
 
 def create_project(session: Session, caller: Caller, request_id: UUID, settings: ProjectSettings) -> Project:
-    """Makes a project; the same request_id again gives the one that was made. InvalidArgument for classes that clash."""
+    """Makes a project; the same request_id again gives the one that was made.
+
+    InvalidArgument for classes that clash; PermissionDenied (KEY_BOUND_TO_PROJECTS) for a key that is for other projects alone.
+    """
     caller.require_manager()
+    if not caller.sees_open_projects:
+        raise PermissionDenied("KEY_BOUND_TO_PROJECTS", "the API key is bound to projects and makes no others")
     check_classes(settings.classes)
     fingerprint = f"{settings.display_name}\n{[label_class.id for label_class in settings.classes]}"
     before = reserve(session, Request(request_id, caller.user_id, "create_project", fingerprint))
@@ -107,13 +112,6 @@ def get_project(session: Session, caller: Caller, project_id: UUID) -> Project:
     if not caller.may_see(project_id, open_to_everyone=project.settings.access is ProjectAccess.EVERYONE):
         raise no_such_project()
     return project
-
-
-def require_visible(session: Session, caller: Caller, project_id: UUID) -> None:
-    """NotFound unless the project is there and for the caller's eyes."""
-    access = session.execute(select(_PROJECT.c.access).where(_PROJECT.c.id == project_id)).scalar_one_or_none()
-    if access is None or not caller.may_see(project_id, open_to_everyone=access == ProjectAccess.EVERYONE):
-        raise no_such_project()
 
 
 def list_projects(session: Session, caller: Caller, asked_size: int, token: str) -> Page[Project]:

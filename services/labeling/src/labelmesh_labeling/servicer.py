@@ -22,7 +22,7 @@ from labelmesh_chassis.identity import identity_of
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling import images, labeling, leases, priorities, projects, statistics, undo, wire
-from labelmesh_labeling.access import Caller
+from labelmesh_labeling.access import Caller, require_visible
 from labelmesh_labeling.annotations import list_annotations, put_machine_annotations
 from labelmesh_labeling.links import ImageLinks
 from labelmesh_labeling.pictures import DecoderGate
@@ -149,33 +149,34 @@ class AnnotationServicer(annotations_pb2_grpc.AnnotationServiceServicer):
 
     def RenewLeases(self, request: ann.RenewLeasesRequest, context: grpc.ServicerContext) -> ann.RenewLeasesResponse:
         caller, project_id, lease_ids = _caller(context), UUID(request.project_id), [UUID(lease_id) for lease_id in request.lease_ids]
-        renewed = self._parts.carry_out(lambda session: leases.renew(session, project_id, caller.user_id, lease_ids))
+        renewed = self._parts.carry_out(lambda session: leases.renew(session, caller, project_id, lease_ids))
         return ann.RenewLeasesResponse(leases=[wire.renewed_message(lease_id, expires_at) for lease_id, expires_at in renewed])
 
     def ReleaseLeases(self, request: ann.ReleaseLeasesRequest, context: grpc.ServicerContext) -> ann.ReleaseLeasesResponse:
         caller, project_id, lease_ids = _caller(context), UUID(request.project_id), [UUID(lease_id) for lease_id in request.lease_ids]
-        count = self._parts.carry_out(lambda session: leases.release(session, project_id, caller.user_id, lease_ids))
+        count = self._parts.carry_out(lambda session: leases.release(session, caller, project_id, lease_ids))
         return ann.ReleaseLeasesResponse(released_count=count)
 
     def SubmitAnnotation(self, request: ann.SubmitAnnotationRequest, context: grpc.ServicerContext) -> ann.SubmitAnnotationResponse:
-        parts = self._parts
-        asker = wire.asker_of(_caller(context), request.project_id, request.client_id, request.held_lease_ids)
+        parts, caller = self._parts, _caller(context)
+        asker = wire.asker_of(caller, request.project_id, request.client_id, request.held_lease_ids)
         submission = wire.submission_of(request)
-        submitted = parts.carry_out(lambda session: labeling.submit(session, asker, submission, parts.chance))
+        submitted = parts.carry_out(lambda session: labeling.submit(session, caller, asker, submission, parts.chance))
         return wire.submitted_message(submitted, parts.links)
 
     def SkipImage(self, request: ann.SkipImageRequest, context: grpc.ServicerContext) -> ann.SkipImageResponse:
-        parts = self._parts
-        asker = wire.asker_of(_caller(context), request.project_id, request.client_id, request.held_lease_ids)
+        parts, caller = self._parts, _caller(context)
+        asker = wire.asker_of(caller, request.project_id, request.client_id, request.held_lease_ids)
         request_id, lease_id = UUID(request.request_id), UUID(request.lease_id)
         found = parts.carry_out(
-            lambda session: labeling.skip(session, asker, request_id, lease_id, lease_next=request.lease_next, chance=parts.chance)
+            lambda session: labeling.skip(session, caller, asker, request_id, lease_id, lease_next=request.lease_next, chance=parts.chance)
         )
         return ann.SkipImageResponse(next=wire.next_message(found, parts.links))
 
     def UndoAnnotation(self, request: ann.UndoAnnotationRequest, context: grpc.ServicerContext) -> ann.UndoAnnotationResponse:
-        asker = wire.asker_of(_caller(context), request.project_id, request.client_id)
-        undone = self._parts.carry_out(lambda session: undo.undo(session, asker, UUID(request.request_id)))
+        caller = _caller(context)
+        asker = wire.asker_of(caller, request.project_id, request.client_id)
+        undone = self._parts.carry_out(lambda session: undo.undo(session, caller, asker, UUID(request.request_id)))
         return ann.UndoAnnotationResponse(lease=wire.lease_message(undone.lease, self._parts.links), labels_given=undone.labels_given)
 
     def PutMachineAnnotations(
@@ -232,7 +233,7 @@ class StatisticsServicer(statistics_pb2_grpc.StatisticsServiceServicer):
     ) -> Iterator[stat.WatchStatisticsResponse]:
         identity = identity_of(context)
         caller, project_id, cursor = _caller(context), UUID(request.project_id), request.cursor
-        self._parts.carry_out(lambda session: projects.require_visible(session, caller, project_id))
+        self._parts.carry_out(lambda session: require_visible(session, caller, project_id))
         gone = threading.Event()
         context.add_callback(gone.set)
         left = min(_LONGEST_WATCH_S, identity.expires_at - time.time(), (context.time_remaining() or _LONGEST_WATCH_S) - 1)

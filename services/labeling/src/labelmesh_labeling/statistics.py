@@ -11,9 +11,8 @@ from labelmesh_chassis.errors import InvalidArgument
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from labelmesh_labeling.access import Caller
+from labelmesh_labeling.access import Caller, require_visible
 from labelmesh_labeling.pages import Page, page_of, page_size, position
-from labelmesh_labeling.projects import require_visible
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from labelmesh_chassis.errors import FailedPrecondition, ResourceExhausted
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from labelmesh_labeling.access import no_such_project
+from labelmesh_labeling.access import Caller, require_visible
 from labelmesh_labeling.answers import Request, reserve, store_answer
 from labelmesh_labeling.leases import LEASE_COLUMNS, MAX_HELD_AFTER_UNDO, TAKE_SLOT, Lease, lease_of, next_as_json, next_from_json
 from labelmesh_labeling.queue import Asker
@@ -59,14 +59,15 @@ WITH withdrawn AS (
 SELECT l.*, i.sha256, i.media_type, i.width, i.height, c.labels FROM counted c CROSS JOIN images i LEFT JOIN leased l ON true
 WHERE i.id = :image_id
 """)
-_EXISTS = text("SELECT 1 FROM projects WHERE id = :project_id")
 
 
-def undo(session: Session, asker: Asker, request_id: UUID) -> Undone:
+def undo(session: Session, caller: Caller, asker: Asker, request_id: UUID) -> Undone:
     """Takes back the annotator's last label, repeats included, and leases its image to them. May be repeated to go further back.
 
-    Raises FailedPrecondition (NOTHING_TO_UNDO, IMAGE_TAKEN), ResourceExhausted (TOO_MANY_HELD).
+    Raises NotFound for a project not for the caller's eyes, FailedPrecondition (NOTHING_TO_UNDO, IMAGE_TAKEN), ResourceExhausted
+    (TOO_MANY_HELD).
     """
+    require_visible(session, caller, asker.project_id)
     before = reserve(session, Request(request_id, asker.user_id, "undo", f"{asker.project_id}"))
     if before is not None:
         kept = next_from_json(before["lease"])
@@ -75,8 +76,6 @@ def undo(session: Session, asker: Asker, request_id: UUID) -> Undone:
     keys = {"project_id": asker.project_id, "user_id": asker.user_id}
     last = session.execute(_LAST, keys).one_or_none()
     if last is None:
-        if session.execute(_EXISTS, keys).one_or_none() is None:
-            raise no_such_project()
         raise FailedPrecondition("NOTHING_TO_UNDO", "there is no label of yours to take back")
     if last.held >= MAX_HELD_AFTER_UNDO:
         raise ResourceExhausted("TOO_MANY_HELD", f"label or give back some of the {last.held} images you hold first")

@@ -58,7 +58,7 @@ def test_create_user_makes_an_account_once_and_says_so_the_second_time(environme
         assert db.execute(text("SELECT actor, action FROM audit_events")).all() == [("system", "user.create")]
 
 
-def test_a_weak_password_needs_demo_and_demo_needs_a_local_mesh(environment: Environment) -> None:
+def test_a_weak_password_needs_demo_and_demo_needs_a_local_mesh(environment: Environment, database: Database) -> None:
     command = ("create-user", "--name", "guest", "--role", "annotator", "--password-stdin")
     refused = run(environment, *command, given="123456\n")
     assert (refused.returncode, refused.stdout) == (1, "") and "10 to 256 characters" in refused.stderr
@@ -66,6 +66,8 @@ def test_a_weak_password_needs_demo_and_demo_needs_a_local_mesh(environment: Env
     assert refused.returncode == 2 and "LABELMESH_LOCAL_DEMO" in refused.stderr
     made = run({**environment, "LABELMESH_LOCAL_DEMO": "true"}, *command, "--demo", given="123456\n")
     assert made.returncode == 0, made.stderr
+    with database.transaction() as db:
+        assert db.execute(text("SELECT name, shared FROM users")).all() == [("guest", True)]
 
 
 def test_every_wrong_setting_is_listed_at_once(environment: Environment) -> None:

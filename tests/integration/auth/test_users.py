@@ -13,7 +13,7 @@ from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, PermissionDenied
 from sqlalchemy import text
 
-from tests.integration.auth.mesh import PASSWORD, READ, WRITE, Auth, Denied
+from tests.integration.auth.mesh import PASSWORD, READ, WRITE, Auth, Denied, add_user
 
 Headers = dict[str, str]
 
@@ -224,3 +224,16 @@ def test_changing_ones_own_password_keeps_this_session_and_ends_the_others(auth:
     auth.sign_in("ada", "lantern-quarry-58")
     weak = users_pb2.ChangePasswordRequest(old_password="lantern-quarry-58", new_password="qwertyuiop")
     assert violations(auth, weak, here) == [("new_password", "PASSWORD_COMMON")]
+
+
+def test_nobody_who_shares_an_account_takes_it_from_the_others(auth: Auth, database: Database, password_hash: str, root: Headers) -> None:
+    guest = add_user(database, password_hash, "guest", shared=True)
+    prankster, other = auth.sign_in("guest"), auth.sign_in("guest")
+    taking = users_pb2.ChangePasswordRequest(old_password=PASSWORD, new_password="lantern-quarry-58")
+    for request in (taking, sessions_pb2.SignOutEverywhereRequest()):
+        assert reason(FailedPrecondition, auth, request, prankster) == "SHARED_ACCOUNT"
+    auth.admit(WRITE, other)
+    auth.call(sessions_pb2.SignOutRequest(), prankster)
+    auth.sign_in("guest")
+    auth.call(users_pb2.SetPasswordRequest(user_id=guest, password="lantern-quarry-58"), root)
+    auth.sign_in("guest", "lantern-quarry-58")

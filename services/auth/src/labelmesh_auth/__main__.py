@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     creating.add_argument("--display-name", default="")
     creating.add_argument("--role", required=True, choices=[role.value for role in Role])
     creating.add_argument("--password-stdin", action="store_true", help="read the password from the first line of standard input")
-    creating.add_argument("--demo", action="store_true", help="allow a weak password; only with LABELMESH_LOCAL_DEMO=true")
+    creating.add_argument("--demo", action="store_true", help="shared, and with a weak password; only with LABELMESH_LOCAL_DEMO=true")
     options = parser.parse_args(arguments)
     try:
         if options.command == "create-user":
@@ -179,7 +179,7 @@ def _create_user(settings: DatabaseSettings, options: argparse.Namespace) -> int
         elif not password:
             sys.stderr.write("the password is empty\n")
             return 2
-        new = accounts.NewUser(options.name, options.display_name, Role(options.role), hashing.hash(password))
+        new = accounts.NewUser(options.name, options.display_name, Role(options.role), hashing.hash(password), shared=options.demo)
         with database.transaction() as db:
             user = accounts.create(db, new, SYSTEM, system_clock())
         sys.stdout.write(f"made the account {user.name} ({user.role.value})\n")

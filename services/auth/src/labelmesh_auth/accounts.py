@@ -43,7 +43,10 @@ class User:
 
 @dataclass(frozen=True)
 class NewUser:
-    """What an account is made from. `request_id` makes the same request twice one account; None never repeats."""
+    """What an account is made from. `request_id` makes the same request twice one account; None never repeats.
+
+    Of a `shared` account nobody who uses it can change the password or end the others' sessions.
+    """
 
     name: str
     display_name: str
@@ -51,6 +54,7 @@ class NewUser:
     password_hash: str
     project_ids: tuple[uuid.UUID, ...] = ()
     request_id: uuid.UUID | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def create(db: Db, new: NewUser, actor: Actor, now: datetime) -> User:
         "project_ids": list(new.project_ids),
         "password_hash": new.password_hash,
         "request_id": new.request_id,
+        "shared": new.shared,
         "create_time": now,
     }
     row = db.scalar(insert(UserRow).values(**values).on_conflict_do_nothing().returning(UserRow))
@@ -137,6 +142,12 @@ def get_password(db: Db, user_id: uuid.UUID) -> StoredPassword:
     if stored is None:
         raise _not_found(user_id)
     return stored
+
+
+def require_own(db: Db, user_id: uuid.UUID) -> None:
+    """Raises FailedPrecondition (SHARED_ACCOUNT) for an account that several people use: what ends it for one ends it for all."""
+    if db.scalar(select(UserRow.shared).where(UserRow.id == user_id)):
+        raise FailedPrecondition("SHARED_ACCOUNT", "several people share this account; only an admin can do this to it")
 
 
 def list_users(db: Db, *, size: int, token: str, query: str = "") -> paging.Page[User]:

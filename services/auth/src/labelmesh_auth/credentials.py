@@ -78,9 +78,11 @@ class Credentials:
     def change_password(self, user_id: uuid.UUID, session_id: uuid.UUID, old_password: str, new_password: str, actor: Actor) -> None:
         """Changes an account's own password and ends its other sessions.
 
-        InvalidArgument on `new_password` when the policy refuses it, on `old_password` when it is wrong, which counts as a failed sign-in.
+        InvalidArgument on `new_password` when the policy refuses it, on `old_password` when it is wrong, which counts as a failed sign-in;
+        FailedPrecondition (SHARED_ACCOUNT).
         """
         with self._database.transaction() as db:
+            accounts.require_own(db, user_id)
             stored = accounts.get_password(db, user_id)
             attempt = Attempt(throttle.account_key(stored.name), throttle_network(actor.address))
             throttle.check(db, self._limits, attempt, self._clock())

@@ -74,6 +74,7 @@ class SessionServicer(sessions_pb2_grpc.SessionServiceServicer):
         identity = identity_of(context)
         _session_of(identity)
         with self._database.transaction() as db:
+            accounts.require_own(db, uuid.UUID(identity.user_id))
             ended = sessions.sign_out_everywhere(db, uuid.UUID(identity.user_id), self._limits, Actor.of(identity), self._clock())
         context.send_initial_metadata((("set-cookie", self._cookie.clear()),))
         return sessions_pb2.SignOutEverywhereResponse(ended_count=ended)

@@ -19,7 +19,7 @@ class Base(DeclarativeBase):
 
 
 class UserRow(Base):
-    """An account. `name_key` is the case-folded name; `version` grows with every change of the account."""
+    """An account. `name_key` is the case-folded name; `version` grows with every change of it; several people use a `shared` one."""
 
     __tablename__ = "users"
 
@@ -29,6 +29,7 @@ class UserRow(Base):
     display_name: Mapped[str] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text)
     disabled: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    shared: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     project_ids: Mapped[list[uuid.UUID]] = mapped_column(ARRAY(_UUID), server_default=text("'{}'"))
     password_hash: Mapped[str] = mapped_column(Text)
     version: Mapped[int] = mapped_column(Integer, server_default=text("1"))

@@ -75,7 +75,7 @@ def _count(url: str, dsn: str) -> str:
     def give(*, lease_next: bool) -> None:
         submission = Submission(uuid.uuid4(), leases.pop().id, "7", None, lease_next)
         with database.transaction() as session:
-            done: Submitted = submit(session, Asker(project_id, user_id), submission, chance)
+            done: Submitted = submit(session, caller, Asker(project_id, user_id), submission, chance)
         if isinstance(done.next, Lease):
             leases.append(done.next)
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from labelmesh_chassis.database import Database
+from labelmesh_chassis.errors import Aborted
 from labelmesh_chassis.statements import PreparedStatement
 from sqlalchemy import event, text
 
@@ -56,6 +57,21 @@ def test_a_new_connection_prepares_again(database: Database) -> None:
     database.engine.dispose()
     with database.transaction() as session:
         assert ECHO.run(session, {"id": None, "count": 0}).one().more == 1
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE things ADD COLUMN b int", "DISCARD ALL"])
+def test_a_statement_that_went_stale_is_aborted_once_and_then_works(database: Database, change: str) -> None:
+    everything = PreparedStatement("SELECT * FROM things", {})
+    with database.transaction() as session:
+        session.execute(text("CREATE TABLE things (a int)"))
+    with database.transaction() as session:
+        everything.run(session, {})
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(change))
+    with pytest.raises(Aborted), database.transaction() as session:
+        everything.run(session, {})
+    with database.transaction() as session:
+        assert everything.run(session, {}).all() == []
 
 
 def test_a_statement_says_at_once_what_is_wrong_with_it() -> None:

@@ -13,10 +13,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import CursorResult
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+
+from labelmesh_chassis.errors import Aborted
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 _INFO = "labelmesh_prepared"
+# The plan's result changed with the tables; the statement is not there, e.g. after DISCARD ALL by a pooler.
+_STALE = {"0A000", "26000"}
 
 
 class PreparedStatement:
@@ -42,10 +47,19 @@ class PreparedStatement:
         self._execute = f"EXECUTE {self._name}{f' ({placeholders})' if placeholders else ''}"
 
     def run(self, session: Session, values: Mapping[str, object]) -> CursorResult[Any]:
-        """Executes it in the session's transaction; prepares it first where this connection has not seen it."""
+        """Executes it in the session's transaction; prepares it first where this connection has not seen it.
+
+        Aborted when a migration changed what it returns: the connection is given up, and the transaction works when it is run again.
+        """
         connection = session.connection()
         prepared: set[str] = connection.info.setdefault(_INFO, set())
         if self._name not in prepared:
             connection.exec_driver_sql(self._prepare)
             prepared.add(self._name)
-        return connection.exec_driver_sql(self._execute, tuple([values[name] for name in self._names]))
+        try:
+            return connection.exec_driver_sql(self._execute, tuple([values[name] for name in self._names]))
+        except DBAPIError as failure:
+            if getattr(failure.orig, "pgcode", None) in _STALE:
+                connection.invalidate(failure)
+                raise Aborted("CONCURRENT_CHANGE", "the tables were changed meanwhile; try again", retry_after=0.05) from failure
+            raise

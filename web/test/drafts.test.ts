@@ -1,5 +1,7 @@
+import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { classesOf, classProblems, idOf, newClass, wireClasses, withHotkeys } from "../src/projects/draft";
+import { ProjectSchema, ProjectState } from "../src/gen/labelmesh/labeling/v1/projects_pb";
+import { classesOf, classProblems, idOf, newClass, sameSettings, wireClasses, withHotkeys } from "../src/projects/draft";
 import { batches } from "../src/projects/upload";
 
 test("ids are made of names and fit the contract", () => {
@@ -34,4 +36,17 @@ test("no batch of files exceeds the limits and every file is in one", () => {
   const files = [3, 3, 9, 1, 1, 1].map((size) => ({ size }));
   const made = batches(files, 6, 2);
   expect(made.map((batch) => batch.map((file) => file.size))).toEqual([[3, 3], [9], [1, 1], [1]]);
+});
+
+test("settings are the same while only the work goes on or the project closes, and differ with each of them", () => {
+  const before = { displayName: "Leaves", repeatRate: 0.1, classes: [{ id: "oak", hotkey: "1" }], imagesCount: 1n, etag: '"1"' };
+  const project = create(ProjectSchema, before);
+  expect(sameSettings(project, create(ProjectSchema, { ...before, imagesCount: 9n, state: ProjectState.CLOSED, etag: '"2"' }))).toBe(true);
+  for (const change of [
+    { displayName: "Moss" },
+    { repeatRate: 0.2 },
+    { classes: [{ id: "oak", hotkey: "2" }] },
+    { leaseDuration: { seconds: 9n } },
+  ])
+    expect(sameSettings(project, create(ProjectSchema, { ...before, ...change }))).toBe(false);
 });

@@ -1,6 +1,7 @@
 // The settings of a project while somebody edits them.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { LabelClassSchema, Project } from "../gen/labelmesh/labeling/v1/projects_pb";
+import { durationMs } from "../rpc/time";
 
 export interface ClassDraft {
   /** Keeps rows apart while they are edited. */
@@ -79,6 +80,20 @@ export function classProblems(classes: readonly ClassDraft[]): string[] {
     keys.add(one.hotkey);
   }
   return [...problems];
+}
+
+/** Whether two states of a project have the same settings; how far its work is and whether it is open are none. */
+export function sameSettings(one: Project, other: Project): boolean {
+  const told = (project: Project): string =>
+    JSON.stringify([
+      project.displayName,
+      project.description,
+      project.access,
+      project.repeatRate,
+      durationMs(project.leaseDuration),
+      project.classes.map((each) => [each.id, each.displayName, each.hotkey, each.color]),
+    ]);
+  return told(one) === told(other);
 }
 
 export function wireClasses(classes: readonly ClassDraft[]): MessageInitShape<typeof LabelClassSchema>[] {

@@ -1,13 +1,13 @@
 // A project's settings and its images, for managers.
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useApp } from "../app";
 import { type Project, ProjectState } from "../gen/labelmesh/labeling/v1/projects_pb";
 import { durationMs, durationOf } from "../rpc/time";
 import { useAction } from "../ui/action";
 import { useLoaded } from "../ui/loaded";
 import { Field, percent, Select, several, Trouble, Waiting } from "../ui/parts";
-import { classDrafts, classProblems, wireClasses } from "./draft";
+import { classDrafts, classProblems, sameSettings, wireClasses } from "./draft";
 import { ClassEditor } from "./editor";
 import { ACCESS_OPTIONS } from "./new";
 import { UploadPanel } from "./uploadpanel";
@@ -15,7 +15,15 @@ import { UploadPanel } from "./uploadpanel";
 export function ManagePage(props: { projectId: string }): JSX.Element {
   const { mesh } = useApp();
   const { projectId } = props;
+  const [edition, setEdition] = useState(0);
   const project = useLoaded(async (signal) => (await mesh.projects.getProject({ projectId }, { signal })).project ?? null, [projectId]);
+  /** Fetches the project and starts editing anew from what came. */
+  const reload = useAction(async () => {
+    const reply = await mesh.projects.getProject({ projectId });
+    if (!reply.project) return;
+    project.set(reply.project);
+    setEdition((now) => now + 1);
+  });
   if (!project.value) return project.problem ? <Trouble problem={project.problem} /> : <Waiting what="Opening the project…" />;
   return (
     <>
@@ -23,8 +31,9 @@ export function ManagePage(props: { projectId: string }): JSX.Element {
         <h1>{project.value.displayName}</h1>
         <OpenOrClose project={project.value} onChanged={project.set} />
       </header>
+      <Trouble problem={reload.problem} />
       <UploadPanel projectId={projectId} onAdded={project.again} imagesCount={Number(project.value.imagesCount)} />
-      <Settings key={projectId} project={project.value} onChanged={project.set} onReload={project.again} />
+      <Settings key={edition} project={project.value} onChanged={project.set} onReload={() => void reload.run()} />
     </>
   );
 }
@@ -59,6 +68,10 @@ function Settings(props: { project: Project; onChanged: (project: Project) => vo
   const [classes, setClasses] = useState(() => classDrafts(project));
   const [saved, setSaved] = useState(false);
   const problems = classProblems(classes);
+  // What was fetched meanwhile (images were added, the project was closed) is a base for this form only while its settings
+  // are those that the person started from: else saving would undo what somebody else changed.
+  const base = useRef(project);
+  if (sameSettings(base.current, project)) base.current = project;
   const save = useAction(async () => {
     setSaved(false);
     const reply = await mesh.projects.updateProject({
@@ -70,9 +83,10 @@ function Settings(props: { project: Project; onChanged: (project: Project) => vo
       leaseDuration: durationOf(Number(leaseSeconds) * 1000),
       classes: wireClasses(classes),
       updateMask: { paths: ["display_name", "description", "access", "repeat_rate", "lease_duration", "classes"] },
-      etag: project.etag,
+      etag: base.current.etag,
     });
     if (reply.project) {
+      base.current = reply.project;
       props.onChanged(reply.project);
       setClasses(classDrafts(reply.project));
       setSaved(true);

@@ -62,6 +62,16 @@ def desk(desk_at: Callable[[LocalMesh], Desk], mesh: LocalMesh) -> Desk:
     return desk_at(mesh)
 
 
+@pytest.fixture
+def other_desk(browser: Browser, mesh: LocalMesh) -> Iterator[Desk]:
+    """The page in the browser of another person."""
+    context = browser.new_context(locale="en-GB", timezone_id="UTC")
+    desk = Desk(context.new_page(), mesh.address)
+    yield desk
+    context.close()
+    assert desk.complaints == []
+
+
 @pytest.fixture(scope="session")
 def office(mesh: LocalMesh) -> Office:
     return Office(mesh)

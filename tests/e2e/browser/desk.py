@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
-from playwright.sync_api import APIResponse, Page, Request, Route, TimeoutError, expect
+from playwright.sync_api import APIResponse, Locator, Page, Request, Route, TimeoutError, expect
 
 from tests.e2e.browser.people import Account
 
@@ -103,6 +103,12 @@ class Desk:
 
     def connect_again(self) -> None:
         self.page.unroute(re.compile(r"/labelmesh\."), _refuse)
+
+
+def fill(within: Locator, **texts: str) -> None:
+    """Fills fields by their labels; an underscore stands for a space."""
+    for label, text in texts.items():
+        within.get_by_label(label.replace("_", " "), exact=True).fill(text)
 
 
 def _refuse(route: Route) -> None:

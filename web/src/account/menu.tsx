@@ -52,6 +52,8 @@ export function AccountMenu(props: { user: User }): JSX.Element {
   const shown = props.user.displayName || props.user.name;
   const choose = (what: "password" | "everywhere"): void => {
     setOpen(false);
+    // The dialog gives the focus back to where it was: that must be something that is still there.
+    button.current?.focus();
     setDialog(what);
   };
   return (

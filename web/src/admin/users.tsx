@@ -207,6 +207,11 @@ function EditUser(props: { user: User; self: User; onClose: () => void; onDone: 
   const [role, setRole] = useState(String(user.role));
   const [disabled, setDisabled] = useState(user.disabled);
   const [projectIds, setProjectIds] = useState<string[]>([...user.projectIds]);
+  // After a refusal the list may be what is out of date: the next attempt starts from the current state.
+  const close = (): void => {
+    if (save.problem) props.onDone();
+    props.onClose();
+  };
   const save = useAction(async () => {
     await mesh.users.updateUser({
       userId: user.id,
@@ -221,7 +226,7 @@ function EditUser(props: { user: User; self: User; onClose: () => void; onDone: 
     props.onClose();
   });
   return (
-    <Dialog title={user.name} class="narrow" onClose={props.onClose}>
+    <Dialog title={user.name} class="narrow" onClose={close}>
       <form
         class="stack"
         onSubmit={(event) => {
@@ -243,7 +248,7 @@ function EditUser(props: { user: User; self: User; onClose: () => void; onDone: 
         </label>
         <Trouble problem={save.problem} />
         <div class="actions">
-          <button type="button" onClick={props.onClose}>
+          <button type="button" onClick={close}>
             Cancel
           </button>
           <button type="submit" class="primary" disabled={save.busy}>

@@ -78,7 +78,7 @@ export function Trouble(props: { problem: Problem | null | undefined; children?:
   );
 }
 
-/** A dialog that keeps the focus and gives it back. Without `onClose` it cannot be closed. */
+/** A dialog that keeps the focus and gives it back; another title begins another step, read out. Without `onClose` it cannot be closed. */
 export function Dialog(props: {
   title: string;
   onClose?: () => void;
@@ -87,6 +87,8 @@ export function Dialog(props: {
   children: ComponentChildren;
 }): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
+  const titled = useRef(props.title);
   const id = useId();
   useEffect(() => {
     const dialog = ref.current;
@@ -103,6 +105,14 @@ export function Dialog(props: {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
+  useEffect(() => {
+    // The field or button that had the focus is gone with the step before.
+    if (titled.current !== props.title && heading.current) {
+      heading.current.tabIndex = -1;
+      heading.current.focus();
+    }
+    titled.current = props.title;
+  }, [props.title]);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape does the same as a click beside the dialog, see onCancel
     <dialog
@@ -120,7 +130,9 @@ export function Dialog(props: {
     >
       <div class="dialog-body">
         <header class="dialog-head">
-          <h2 id={id}>{props.title}</h2>
+          <h2 id={id} ref={heading}>
+            {props.title}
+          </h2>
           {props.onClose && (
             <button type="button" class="quiet icon" aria-label="Close" onClick={props.onClose}>
               ✕

@@ -18,11 +18,12 @@ function stateOf(key: SigningKey, now: number): { text: string; good: boolean } 
 
 export function SigningSection(): JSX.Element {
   const { mesh } = useApp();
-  const [asking, setAsking] = useState(false);
+  /** The id of the request while the person is asked: trying again does not make a second key. */
+  const [asking, setAsking] = useState<string | null>(null);
   const keys = useLoaded(async (signal) => (await mesh.security.listSigningKeys({}, { signal })).signingKeys, []);
-  const rotate = useAction(async () => {
-    await mesh.security.rotateSigningKey({ requestId: randomUuid() });
-    setAsking(false);
+  const rotate = useAction(async (requestId: string) => {
+    await mesh.security.rotateSigningKey({ requestId });
+    setAsking(null);
     keys.again();
   });
   const now = Date.now();
@@ -30,7 +31,7 @@ export function SigningSection(): JSX.Element {
     <section aria-labelledby="signing-heading">
       <header class="page-head">
         <h1 id="signing-heading">Signing keys</h1>
-        <button type="button" class="primary" onClick={() => setAsking(true)}>
+        <button type="button" class="primary" onClick={() => setAsking(randomUuid())}>
           Rotate
         </button>
       </header>
@@ -68,15 +69,15 @@ export function SigningSection(): JSX.Element {
           </tbody>
         </ScrollTable>
       )}
-      {asking && (
-        <Dialog title="Make a new signing key?" class="narrow" onClose={() => setAsking(false)}>
+      {asking !== null && (
+        <Dialog title="Make a new signing key?" class="narrow" onClose={() => setAsking(null)}>
           <p class="lead">It is published at once and signs after an overlap, when every part has fetched it. Nobody is signed out.</p>
           <Trouble problem={rotate.problem} />
           <div class="actions">
-            <button type="button" onClick={() => setAsking(false)}>
+            <button type="button" onClick={() => setAsking(null)}>
               Cancel
             </button>
-            <button type="button" class="primary" disabled={rotate.busy} onClick={() => void rotate.run()}>
+            <button type="button" class="primary" disabled={rotate.busy} onClick={() => void rotate.run(asking)}>
               Make it
             </button>
           </div>

@@ -55,7 +55,7 @@ class LabelStudio:
         variables = self._environment(database_port)
         python = str(self._bin / "python")
         self._run([python, str(self._package / "manage.py"), "migrate"], variables)
-        printed = self._run([python, str(HERE / "label_studio_setup.py"), str(USERS), str(self._tasks)], variables)
+        printed = self._run([python, "-P", str(HERE / "label_studio_setup.py"), str(USERS), str(self._tasks)], variables)
         made = json.loads(next(line for line in printed.splitlines() if line.startswith("RESULT ")).removeprefix("RESULT "))
         self.project, self.tokens = made["project"], made["tokens"]
         self.port = free_port()

@@ -1,6 +1,9 @@
 """Takes the README's pictures of a running mesh with the demo digits, into docs/images.
 
-Usage: python -m tests.e2e.browser.pictures ADDRESS
+Usage: python -m tests.e2e.browser.pictures ADDRESS [ADMIN_PASSWORD]
+
+With the administrator's password it takes those of the administration too. A mesh whose sessions end early
+(LABELMESH_SESSION_IDLE_SECONDS=40) saves waiting for the warning.
 """
 
 from __future__ import annotations
@@ -88,13 +91,40 @@ def take(browser: Browser, address: str) -> None:
     context.close()
 
 
+def take_the_end_of_a_session(browser: Browser, address: str) -> None:
+    """Waits without activity until the page warns."""
+    context = browser.new_context(viewport={"width": 1000, "height": 640}, color_scheme="light", locale="en-GB")
+    desk = Desk(context.new_page(), address)
+    desk.open_as(Account(*GUEST))
+    desk.wait_for_image()
+    desk.page.get_by_text("Still there?").wait_for(timeout=130_000)
+    _keep(desk.page, "session-warning")
+    context.close()
+
+
+def take_the_administration(browser: Browser, address: str, password: str) -> None:
+    """The pages of those who run it."""
+    context = browser.new_context(viewport={"width": 1000, "height": 560}, color_scheme="light", locale="en-GB")
+    desk = Desk(context.new_page(), address)
+    desk.open_as(Account("admin", password))
+    desk.wait_for_image()
+    for place, name in (("#/projects", "projects"), ("#/admin/audit", "audit-log")):
+        desk.page.goto(f"{address}/{place}")
+        _keep(desk.page, name)
+    context.close()
+
+
 def main() -> None:
     """Starts Chromium and takes the pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     program = next(found for name in CHROMIUM_NAMES if (found := shutil.which(name)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        take(browser, sys.argv[1].rstrip("/"))
+        address = sys.argv[1].rstrip("/")
+        take(browser, address)
+        take_the_end_of_a_session(browser, address)
+        if len(sys.argv) > 2:
+            take_the_administration(browser, address, sys.argv[2])
         browser.close()
 
 

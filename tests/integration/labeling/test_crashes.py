@@ -165,7 +165,7 @@ def test_a_service_killed_ten_times_under_load_loses_no_acknowledged_label(
     database: Database, process: ServiceProcess, doors: Callable[[], Door]
 ) -> None:
     project = doors().person(Role.MANAGER).create_project(repeat_rate=0.2).id
-    seed_images(database, project, 5000)
+    seed_images(database, project, 40_000)  # More than they can label in the time that ten starts take.
     stop = threading.Event()
     acknowledged: list[tuple[str, str]] = []
     failures: list[BaseException] = []

@@ -47,7 +47,7 @@ def _command(suite: str, title: str, command: Sequence[str], folder: Path = HOUS
 
 def _python_sources() -> list[str]:
     """Everything that is Python, for the tools that want to be told."""
-    folders = [*sorted(HOUSE.glob("services/*/src")), *(HOUSE / name / "src" for name in ("client", "gateway", "local"))]
+    folders = [*sorted(HOUSE.glob("services/*/src")), *(HOUSE / name / "src" for name in ("client", "gateway", "local", "training"))]
     folders += [HOUSE / "local" / "setup", HOUSE / "tests", HOUSE / "benchmarks", HOUSE / "protos" / "generate.py", HOUSE / "mesh"]
     return [str(path.relative_to(HOUSE)) for path in folders if path.exists()]
 

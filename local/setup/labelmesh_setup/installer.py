@@ -162,7 +162,7 @@ class Installer:
             )
             self._stamps.set("protos", digest)
         parts = [path.parent for path in sorted(HOUSE.glob("services/*/pyproject.toml"))]
-        parts += [HOUSE / name for name in ("client", "gateway", "local") if (HOUSE / name / "pyproject.toml").exists()]
+        parts += [HOUSE / name for name in ("client", "gateway", "local", "training") if (HOUSE / name / "pyproject.toml").exists()]
         digest = content_hash([part / "pyproject.toml" for part in parts])
         if not self._stamps.fits("ours", digest):
             self._announce()

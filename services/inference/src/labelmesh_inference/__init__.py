@@ -1,0 +1,1 @@
+"""Models, predictions and trainings of labelmesh, in front of TensorFlow Serving."""

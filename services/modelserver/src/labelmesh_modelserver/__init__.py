@@ -1,0 +1,1 @@
+"""TensorFlow Serving's gRPC API over TensorFlow, where the real server is not installed."""

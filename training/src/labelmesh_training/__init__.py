@@ -1,0 +1,1 @@
+"""Trains models from the labels in labelmesh, and makes SavedModels of older files."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from alembic import command, context
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session, sessionmaker
 
 from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.errors import Aborted, DeadlineExceeded, InvalidArgument, MeshError, Unavailable
@@ -22,6 +24,10 @@ _CONFLICTS = {"40001", "40P01", "55P03"}
 _CANCELLED = "57014"
 _AWAY_CLASSES = {"08", "53", "57", "58"}
 _TEXT = {"22021", "22P05", "22001"}
+_VERSION_FILE = re.compile(r"^v?(\d+)_\w+\.py$")
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class Database:
@@ -56,22 +62,21 @@ class Database:
             connect_args={"application_name": application_name, "options": server_options, "connect_timeout": 3},
         )
         self._statement_timeout_s = statement_timeout_s
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """A session whose work is committed at the end, or undone on any error.
+    def connection(self) -> Iterator[Connection]:
+        """A connection in a transaction that is committed at the end, or undone on any error.
 
         Driver errors leave as Unavailable (the database is away), Aborted (somebody else was at the same rows), DeadlineExceeded or
         InvalidArgument (text that Postgres cannot store). IntegrityError leaves as it is: only the caller knows what it means.
         """
         left = time_left()
         try:
-            with self._sessions.begin() as session:
+            with self.engine.begin() as connection:
                 # Worth a statement of its own only where the call ends long before the statement would be ended anyway.
                 if left is not None and left < self._statement_timeout_s / 2:
-                    session.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": str(max(1, int(left * 1000)))})
-                yield session
+                    connection.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": str(max(1, int(left * 1000)))})
+                yield connection
         except (DBAPIError, PoolTimeout) as failure:
             raise translate(failure) from failure
         except ValueError as failure:
@@ -79,6 +84,15 @@ class Database:
             if "NUL (0x00)" not in str(failure):
                 raise
             raise InvalidArgument("TEXT_INVALID", "the text has characters that cannot be stored") from failure
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Like `connection`, with SQLAlchemy's ORM over it. A service that calls only `connection` never loads the ORM."""
+        from sqlalchemy.orm import Session
+
+        with self.connection() as connection, Session(connection, expire_on_commit=False) as session:
+            yield session
+            session.flush()
 
     def is_up(self) -> bool:
         """Whether the database answers."""
@@ -115,33 +129,47 @@ def translate(failure: DBAPIError | PoolTimeout) -> MeshError | DBAPIError:
 def migrate(database_url: str, package: str, *, lock_key: int, wait_s: float = 30) -> None:
     """Brings a database to the newest schema. Several replicas may start at once: one migrates under an advisory lock, the rest wait.
 
-    `package` holds Alembic's `env.py` and `versions/`. Waits up to `wait_s` seconds for a database that does not answer yet, then
-    raises Unavailable.
+    `package` holds Alembic's `env.py` and `versions/`, whose files begin with the number that is their revision. A schema that is
+    newer than the package stays: the service before an upgrade runs on it. Alembic is only loaded where there is something to do, in a
+    process of its own: a service need not keep it in memory. Waits up to `wait_s` seconds for a database that does not answer yet,
+    then raises Unavailable.
     """
     arguments = {"application_name": f"{package}.migrate", "connect_timeout": 3}
     engine = create_engine(database_url, poolclass=NullPool, connect_args=arguments)
     with _connected(engine, wait_s) as connection:
+        if _revision(connection) >= newest_revision(package):
+            return
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key})
         connection.commit()
         try:
-            config = Config()
-            with importlib.resources.as_file(importlib.resources.files(package)) as folder:
-                config.set_main_option("script_location", str(folder).replace("%", "%%"))
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            if _revision(connection) < newest_revision(package):
+                _upgrade_elsewhere(database_url, package)
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key})
             connection.commit()
 
 
-def run_migrations(metadata: MetaData) -> None:
-    """What an `env.py` does: run the steps on the connection that `migrate` holds the lock with, all of them in one transaction."""
-    connection: Connection = context.config.attributes["connection"]
-    context.configure(connection=connection, target_metadata=metadata, compare_type=True)
-    with context.begin_transaction():
-        context.run_migrations()
-    connection.commit()
+def newest_revision(package: str) -> int:
+    """The highest number that a file in a package's `versions/` begins with, e.g. 2 for v0002_shared_accounts.py; 0 without any."""
+    files = (importlib.resources.files(package) / "versions").iterdir()
+    return max((int(found[1]) for file in files if (found := _VERSION_FILE.match(file.name))), default=0)
+
+
+def _revision(connection: Connection) -> int:
+    found = 0
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is not None:
+        found = int(connection.scalar(text("SELECT version_num FROM alembic_version")) or 0)
+    connection.rollback()
+    return found
+
+
+def _upgrade_elsewhere(database_url: str, package: str) -> None:
+    command = [sys.executable, "-m", "labelmesh_chassis.upgrade", package]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(command, input=database_url, capture_output=True, text=True, timeout=600, env=environment, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"the database's schema could not be upgraded:\n{done.stderr.strip()[-4000:]}")
 
 
 @contextmanager

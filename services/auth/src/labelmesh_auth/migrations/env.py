@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labelmesh_chassis.database import run_migrations
+from labelmesh_chassis.upgrade import run_migrations
 
 from labelmesh_auth.tables import Base
 

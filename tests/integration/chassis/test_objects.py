@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from labelmesh_chassis.errors import NotFound, OutOfRange, Unavailable
+from labelmesh_chassis.errors import InvalidArgument, NotFound, OutOfRange, Unavailable
 from labelmesh_chassis.objects import ObjectStore
 from labelmesh_local.objects import S3Server
 from moto.server import ThreadedMotoServer
@@ -127,3 +127,49 @@ def test_a_store_that_is_away_is_unavailable(free_port: int) -> None:
         objects.put("a.png", b"a", "image/png")
     with pytest.raises(Unavailable):
         objects.stat("a.png")
+
+
+def test_an_address_that_was_handed_out_can_be_read_inside_the_mesh(store: tuple[ObjectStore, str]) -> None:
+    objects, _ = store
+    objects.put("images/ab/abc.png", b"a picture", "image/png")
+    address = objects.presign_get("images/ab/abc.png")
+    assert objects.get_public(address, max_bytes=100) == b"a picture"
+    with pytest.raises(OutOfRange):
+        objects.get_public(address, max_bytes=8)
+    with pytest.raises(NotFound, match="object_url"):
+        objects.get_public(objects.presign_get("images/none.png"), max_bytes=100)
+
+
+def test_a_changed_address_is_refused_by_its_signature(s3_server: S3Server) -> None:
+    objects = ObjectStore(s3_server.endpoint, s3_server.access_key, s3_server.secret_key, "signatures", public_url="/objects")
+    objects.ensure_bucket()
+    objects.put("a.png", b"mine", "image/png")
+    objects.put("b.png", b"somebody else's", "image/png")
+    with pytest.raises(NotFound):
+        objects.get_public(objects.presign_get("a.png").replace("a.png", "b.png"), max_bytes=100)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:1/objects/{bucket}/a.png?{query}",
+        "//127.0.0.1/objects/{bucket}/a.png?{query}",
+        "/objects/other/a.png?{query}",
+        "/objects/{bucket}/../other/a.png?{query}",
+        "/objects/{bucket}/%2e%2e/other/a.png?{query}",
+        "/objects/{bucket}/..%2Fother/a.png?{query}",
+        "/objects/{bucket}/a.png",
+        "/objects/{bucket}/a.png?x=1",
+        "/objects/{bucket}/a.png?{query}#x",
+        "/objects/{bucket}/a.png HTTP/1.1?{query}",
+        "/objects/{bucket}",
+        "",
+    ],
+)
+def test_an_address_that_is_not_of_the_bucket_is_refused_unasked(store: tuple[ObjectStore, str], address: str) -> None:
+    objects, _ = store
+    path, _, query = objects.presign_get("a.png").partition("?")
+    with pytest.raises(InvalidArgument) as refusal:
+        objects.get_public(address.format(bucket=path.split("/")[2], query=query), max_bytes=100)
+    assert refusal.value.reason == "OBJECT_URL_REFUSED"
+    assert refusal.value.violations[0].field == "object_url"

@@ -7,6 +7,7 @@ delete and presigned addresses is asked of the server, so that the plainest S3 s
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -15,8 +16,10 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
-from labelmesh_chassis.errors import NotFound, OutOfRange, Unavailable
+from labelmesh_chassis.errors import InvalidArgument, NotFound, OutOfRange, Unavailable
 
+# Parts of a path that lead elsewhere once a server resolves them.
+_CLIMBING = re.compile(r"(^|/|%2[fF])(\.|%2[eE]){1,2}(/|%2[fF]|$)|\\|%5[cC]|[\x00-\x20]")
 _GONE = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
 
 
@@ -46,10 +49,11 @@ class ObjectStore:
     ) -> None:
         self._bucket = bucket
         self._public_url = public_url.rstrip("/")
+        self._server = f"{'https' if secure else 'http'}://{endpoint}"
         retries = urllib3.Retry(total=2, connect=2, read=1, backoff_factor=0.1, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
         timeout = urllib3.Timeout(connect=2, read=timeout_s)
-        http = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=32)
-        self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, region=region, secure=secure, http_client=http)
+        self._http = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=32)
+        self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, region=region, secure=secure, http_client=self._http)
 
     def ensure_bucket(self) -> None:
         """Makes the bucket when it is not there."""
@@ -84,6 +88,33 @@ class ObjectStore:
             raise _unavailable(failure) from failure
         if len(data) > max_bytes:
             raise OutOfRange("OBJECT_TOO_LARGE", f"the object has more than {max_bytes} bytes")
+        return data
+
+    def get_public(self, address: str, *, max_bytes: int, field: str = "object_url") -> bytes:
+        """What an address of `presign_get` leads to, also one that another service made: its signature is the permission, checked by
+        the server. InvalidArgument (OBJECT_URL_REFUSED) for an address that is not of this bucket; NotFound where nothing is there or the
+        address has expired; OutOfRange for more than `max_bytes`.
+        """
+        path, _, query = address.removeprefix(self._public_url).partition("?")
+        ours = address.startswith(f"{self._public_url}/{self._bucket}/") and not _CLIMBING.search(path)
+        if not ours or "X-Amz-Signature=" not in query or "#" in address:
+            problem = "is not an address of the mesh's object storage, as e.g. an image's url is"
+            raise InvalidArgument("OBJECT_URL_REFUSED", f"{field} {problem}", field=field)
+        try:
+            reply = self._http.request("GET", f"{self._server}{path}?{query}", preload_content=False, redirect=False)
+            try:
+                data: bytes = reply.read(max_bytes + 1) if reply.status in (200, 206) else b""
+            finally:
+                reply.close()
+                reply.release_conn()
+        except urllib3.exceptions.HTTPError as failure:
+            raise _unavailable(failure) from failure
+        if reply.status in (400, 403, 404):
+            raise NotFound("OBJECT_MISSING", f"{field} leads nowhere: its time is over, or the object is gone", field=field)
+        if reply.status not in (200, 206):
+            raise _unavailable(urllib3.exceptions.HTTPError(f"status {reply.status}"))
+        if len(data) > max_bytes:
+            raise OutOfRange("OBJECT_TOO_LARGE", f"the object has more than {max_bytes} bytes", field=field)
         return data
 
     def stat(self, key: str) -> ObjectInfo | None:

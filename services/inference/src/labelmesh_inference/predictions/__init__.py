@@ -1,0 +1,1 @@
+"""Asking models: from a picture to a stored answer."""

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import gateway_overhead, labels, queue_size, startup, statements
+from benchmarks import footprint, gateway_overhead, labels, packing, predictions, queue_size, startup, statements
 from benchmarks.figures import machine
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
@@ -16,6 +16,9 @@ BENCHMARKS = {
     "queue_size": queue_size.main,
     "statements": statements.main,
     "gateway_overhead": gateway_overhead.main,
+    "predictions": predictions.main,
+    "packing": packing.main,
+    "footprint": footprint.main,
     "startup": startup.main,
 }
 

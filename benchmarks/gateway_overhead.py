@@ -55,12 +55,12 @@ def _drop_per_route(part: Any) -> None:
             _drop_per_route(value)
 
 
-def signed_identity(mesh: Mesh, account: Account) -> tuple[tuple[str, str | bytes], ...]:
+def signed_identity(mesh: Mesh, account: Account, method: str = METHOD) -> tuple[tuple[str, str | bytes], ...]:
     """The statement that the session check hands to services, asked for as the gateway asks."""
     request = external_auth_pb2.CheckRequest()
     http = request.attributes.request.http
-    http.method, http.path = "POST", METHOD
-    http.headers.update({":method": "POST", ":path": METHOD, "content-type": "application/grpc"})
+    http.method, http.path = "POST", method
+    http.headers.update({":method": "POST", ":path": method, "content-type": "application/grpc"})
     http.headers.update({key: str(value) for key, value in account.metadata})
     with grpc.insecure_channel(f"127.0.0.1:{mesh.inner_ports()['auth']['grpc']}") as channel:
         reply = external_auth_pb2_grpc.AuthorizationStub(channel).Check(request)

@@ -42,11 +42,15 @@ class Mesh:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def up(self) -> float:
-        """Starts it; returns the seconds until the command said that it runs."""
+    def up(self, *, models: bool = False) -> float:
+        """Starts it, with the model server where wanted; returns the seconds until the command said that it runs."""
         started = time.perf_counter()
-        self._run("up", "--port", str(self.port), "--no-demo", "--detach")
+        self._run("up", "--port", str(self.port), "--no-demo", "--detach", *(() if models else ("--no-models",)))
         return time.perf_counter() - started
+
+    def labelmesh(self, *arguments: str) -> None:
+        """The labelmesh command, signed in as the administrator."""
+        self._run("client", *arguments)
 
     def down(self) -> None:
         self._run("down")

@@ -83,6 +83,25 @@ def test_an_update_changes_what_its_mask_names_and_nothing_else(manager: Person)
         assert refused.value.violations[0].field == field
 
 
+def test_the_model_that_suggests_is_a_setting_like_the_others(manager: Person, ada: Person) -> None:
+    made = manager.create_project(suggestion_model="digits")
+    assert ada.project(made.id).suggestion_model == "digits"
+    untouched = change(manager, made.id, "description", description="x", suggestion_model="other")
+    assert untouched.suggestion_model == "digits"
+    changed = change(manager, made.id, "suggestion_model", suggestion_model="digits-2", etag=untouched.etag)
+    assert (changed.suggestion_model, changed.description) == ("digits-2", "x")
+    assert changed.etag != untouched.etag
+    with pytest.raises(Aborted):
+        change(manager, made.id, "suggestion_model", suggestion_model="late", etag=untouched.etag)
+    assert change(manager, made.id, "suggestion_model").suggestion_model == ""
+    listed = ada.projects.ListProjects(prj.ListProjectsRequest(), metadata=ada.metadata).projects
+    assert [each.suggestion_model for each in listed] == [""]
+    for value in ("x" * 65, "a\0b"):
+        with pytest.raises(InvalidArgument) as refused:
+            change(manager, made.id, "suggestion_model", suggestion_model=value)
+        assert refused.value.violations[0].field == "suggestion_model"
+
+
 def test_annotators_make_and_change_no_projects(manager: Person, ada: Person, project: str) -> None:
     with pytest.raises(PermissionDenied):
         ada.create_project()

@@ -31,6 +31,7 @@ from labelmesh_labeling.pictures import DecoderGate
 from labelmesh_labeling.servicer import AnnotationServicer, ImageServicer, Parts, ProjectServicer, StatisticsServicer
 from labelmesh_labeling.settings import LabelingSettings
 from labelmesh_labeling.statistics import ProjectStatistics, project_statistics
+from labelmesh_labeling.streams import StreamGate
 from labelmesh_labeling.watching import StatisticsFeed
 
 MIGRATIONS = "labelmesh_labeling.migrations"
@@ -63,7 +64,15 @@ def compose(settings: LabelingSettings, verifier: IdentityVerifier, *, chance: r
         public_url=settings.objects_url,
     )
     feed = StatisticsFeed(lambda project_id: _load(database, project_id), most_watchers=settings.most_watchers)
-    parts = Parts(database, objects, ImageLinks(objects), DecoderGate(), feed, chance or random.SystemRandom())
+    parts = Parts(
+        database,
+        objects,
+        ImageLinks(objects),
+        DecoderGate(),
+        feed,
+        StreamGate(settings.most_label_streams),
+        chance or random.SystemRandom(),
+    )
     housekeeper = Housekeeper(database, objects)
     builder = ServerBuilder("labeling", settings, verifier=verifier)
     builder.add(

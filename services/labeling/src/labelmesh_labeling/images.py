@@ -15,8 +15,9 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, require_visible
-from labelmesh_labeling.pages import Page, number_position, page_of, page_size
+from labelmesh_labeling.pages import Page, number_position, page_of, page_size, token_of
 from labelmesh_labeling.pictures import DecoderGate, Picture, Refusal, inspect, object_key
+from labelmesh_labeling.scans import ImageScan
 from labelmesh_labeling.transactions import carry_out
 
 MAX_TOTAL_BYTES = 24 * 1024 * 1024
@@ -117,6 +118,7 @@ FROM images i JOIN queue q ON q.image_id = i.id WHERE i.project_id = :project_id
 _BY_HASH = text(_IMAGES + " i.sha256 = ANY(CAST(:hashes AS bytea[]))")
 _BY_ID = text(_IMAGES + " i.id = :image_id")
 _BY_AGE = text(_IMAGES + " i.number > :after ORDER BY i.number LIMIT :limit")
+_AWAITING = ImageScan("q.labels < q.wanted")
 _FIND = text("SELECT sha256, id FROM images WHERE project_id = :project_id AND sha256 = ANY(CAST(:hashes AS bytea[]))")
 _ABANDONED = text("""
 SELECT sha256, media_type FROM blobs WHERE NOT stored AND touched_at < clock_timestamp() - make_interval(secs => :age_s)
@@ -173,18 +175,26 @@ def get_image(session: Session, caller: Caller, project_id: UUID, image_id: UUID
     row = session.execute(_BY_ID, {"project_id": project_id, "image_id": image_id}).one_or_none()
     if row is None:
         raise NotFound("IMAGE_NOT_FOUND", "the project has no such image")
-    return _image(row)
+    return image_of(row)
 
 
-def list_images(session: Session, caller: Caller, project_id: UUID, asked_size: int, token: str) -> Page[ProjectImage]:
-    """Images in the order they came, for managers and keys."""
+def list_images(
+    session: Session, caller: Caller, project_id: UUID, asked_size: int, token: str, *, awaiting: bool = False
+) -> Page[ProjectImage]:
+    """Images in the order they came, for managers and keys; with `awaiting` only those that await labels.
+
+    Of those a page may be short, even empty, where many images are completed; only a page without a token is the last.
+    """
     caller.require_manager_or_key()
     require_visible(session, caller, project_id)
     size = page_size(asked_size, default=100, most=1000)
-    scope = f"images {project_id}"
+    scope = f"images {project_id} awaiting" if awaiting else f"images {project_id}"
     after = number_position(token, scope) or 0
+    if awaiting:
+        found = _AWAITING.after(session, project_id, after, most=size)
+        return Page(tuple(map(image_of, found.rows)), "" if found.is_last else token_of(scope, [found.reached]))
     rows = session.execute(_BY_AGE, {"project_id": project_id, "after": after, "limit": size + 1})
-    return page_of([_image(row) for row in rows], size, scope, lambda image: [image.number])
+    return page_of([image_of(row) for row in rows], size, scope, lambda image: [image.number])
 
 
 def sweep_abandoned(database: Database, objects: Objects, *, age_s: float = 3600, limit: int = 100) -> int:
@@ -249,7 +259,7 @@ def _add(
         "priorities": [file.priority for file, _ in rows],
     }
     added = {row.id for row in session.execute(_ADD, parameters)}
-    known = (_image(row) for row in session.execute(_BY_HASH, {"project_id": project_id, "hashes": parameters["hashes"]}))
+    known = (image_of(row) for row in session.execute(_BY_HASH, {"project_id": project_id, "hashes": parameters["hashes"]}))
     return added, {image.sha256: image for image in known}
 
 
@@ -266,7 +276,8 @@ def _results(
         fresh.discard(image.id)
 
 
-def _image(row: Row[Any]) -> ProjectImage:
+def image_of(row: Row[Any]) -> ProjectImage:
+    """An image from a row that has its columns, `priority` and `completed`."""
     return ProjectImage(
         row.id,
         row.number,

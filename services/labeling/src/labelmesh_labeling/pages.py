@@ -28,7 +28,7 @@ def page_size(asked: int, *, default: int, most: int) -> int:
     return min(asked or default, most)
 
 
-def position(token: str, scope: str, *, length: int) -> tuple[Key, ...] | None:
+def position(token: str, scope: str, *, length: int, field: str = "page_token") -> tuple[Key, ...] | None:
     """The keys of the last item of the page before, or None for the first page; InvalidArgument for a token from elsewhere."""
     if not token:
         return None
@@ -39,16 +39,16 @@ def position(token: str, scope: str, *, length: int) -> tuple[Key, ...] | None:
             return tuple(rest)
     except (ValueError, binascii.Error, UnicodeError, TypeError):
         pass
-    raise InvalidArgument("PAGE_TOKEN_INVALID", "the page_token is not one of this list", field="page_token")
+    raise _not_of_this_list(field)
 
 
-def number_position(token: str, scope: str) -> int | None:
+def number_position(token: str, scope: str, *, field: str = "page_token") -> int | None:
     """The same for lists ordered by one number of 64 bits."""
-    keys = position(token, scope, length=1)
+    keys = position(token, scope, length=1, field=field)
     if keys is None:
         return None
     if not isinstance(keys[0], int) or abs(keys[0]) >= 2**63:
-        raise InvalidArgument("PAGE_TOKEN_INVALID", "the page_token is not one of this list", field="page_token")
+        raise _not_of_this_list(field)
     return keys[0]
 
 
@@ -57,5 +57,14 @@ def page_of(items: Sequence[Item], size: int, scope: str, keys_of: Callable[[Ite
     shown = tuple(items[:size])
     if len(items) <= size or not shown:
         return Page(shown, "")
-    raw = json.dumps([scope, *keys_of(shown[-1])], separators=(",", ":")).encode()
-    return Page(shown, base64.urlsafe_b64encode(raw).decode().rstrip("="))
+    return Page(shown, token_of(scope, keys_of(shown[-1])))
+
+
+def token_of(scope: str, keys: Sequence[Key]) -> str:
+    """The token of the place after the item with these keys."""
+    raw = json.dumps([scope, *keys], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _not_of_this_list(field: str) -> InvalidArgument:
+    return InvalidArgument("PAGE_TOKEN_INVALID", f"the {field} is not one of this list", field=field)

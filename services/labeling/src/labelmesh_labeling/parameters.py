@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 TYPES = {
+    "after": "bigint",
     "asker_key": "int",
     "class_id": "text",
     "client_id": "text",
@@ -15,6 +16,8 @@ TYPES = {
     "lead_seconds": "double precision",
     "lease_id": "uuid",
     "lease_seconds": "double precision",
+    "looked_at": "int",
+    "most": "int",
     "next": "jsonb",
     "ontology_key": "int",
     "project_id": "uuid",

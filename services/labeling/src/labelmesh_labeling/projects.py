@@ -40,7 +40,10 @@ class ProjectAccess(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """What a manager decides about a project. `repeat_rate` 0 to 0.5, `lease_seconds` 1 to 3,600."""
+    """What a manager decides about a project. `repeat_rate` 0 to 0.5, `lease_seconds` 1 to 3,600.
+
+    `suggestion_model` is the model whose suggestions annotators may be shown; "" for none.
+    """
 
     display_name: str
     description: str
@@ -49,6 +52,7 @@ class ProjectSettings:
     access: ProjectAccess = ProjectAccess.EVERYONE
     repeat_rate: float = DEFAULT_REPEAT_RATE
     lease_seconds: float = DEFAULT_LEASE_SECONDS
+    suggestion_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Project:
 
 
 # What an update may name, by the contract's field names.
-FIELDS = ("display_name", "description", "classes", "state", "access", "repeat_rate", "lease_duration")
+FIELDS = ("display_name", "description", "classes", "state", "access", "repeat_rate", "lease_duration", "suggestion_model")
 
 _PROJECT = ProjectRow.__table__
 _COUNTER = CounterRow.__table__.c
@@ -174,6 +178,7 @@ def _columns(settings: ProjectSettings) -> dict[str, Any]:
         "access": int(settings.access),
         "repeat_rate": settings.repeat_rate,
         "lease_seconds": settings.lease_seconds,
+        "suggestion_model": settings.suggestion_model,
     }
 
 
@@ -198,6 +203,7 @@ def _projects(session: Session, rows: Sequence[Row[Any]]) -> list[Project]:
                 ProjectAccess(row.access),
                 row.repeat_rate,
                 row.lease_seconds,
+                row.suggestion_model,
             ),
             row.schema_version,
             row.revision,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -17,20 +18,19 @@ from labelmesh.labeling.v1 import images_pb2 as img
 from labelmesh.labeling.v1 import projects_pb2 as prj
 from labelmesh.labeling.v1 import statistics_pb2 as stat
 from labelmesh_chassis.database import Database
-from labelmesh_chassis.errors import Unavailable
 from labelmesh_chassis.identity import identity_of
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling import images, labeling, leases, priorities, projects, statistics, undo, wire
 from labelmesh_labeling.access import Caller, require_visible
 from labelmesh_labeling.annotations import list_annotations, put_machine_annotations
+from labelmesh_labeling.consensus import next_labels, start_of_labels
 from labelmesh_labeling.links import ImageLinks
 from labelmesh_labeling.pictures import DecoderGate
+from labelmesh_labeling.streams import StreamGate, renew, stream_end
 from labelmesh_labeling.transactions import carry_out
 from labelmesh_labeling.watching import INTERVAL_S, StatisticsFeed
 
-# A watch ends this long after it began at the latest, in seconds; the caller's identity may end it before.
-_LONGEST_WATCH_S = 55
 _Found = TypeVar("_Found")
 
 
@@ -43,6 +43,7 @@ class Parts:
     links: ImageLinks
     gate: DecoderGate
     feed: StatisticsFeed
+    label_streams: StreamGate
     chance: random.Random
 
     def carry_out(self, work: Callable[[Session], _Found]) -> _Found:
@@ -110,7 +111,11 @@ class ImageServicer(images_pb2_grpc.ImageServiceServicer):
 
     def ListImages(self, request: img.ListImagesRequest, context: grpc.ServicerContext) -> img.ListImagesResponse:
         caller, project_id = _caller(context), UUID(request.project_id)
-        page = self._parts.carry_out(lambda session: images.list_images(session, caller, project_id, request.page_size, request.page_token))
+        page = self._parts.carry_out(
+            lambda session: images.list_images(
+                session, caller, project_id, request.page_size, request.page_token, awaiting=request.awaiting
+            )
+        )
         messages = [wire.image_message(image, self._parts.links) for image in page.items]
         return img.ListImagesResponse(images=messages, next_page_token=page.next_token)
 
@@ -206,6 +211,19 @@ class AnnotationServicer(annotations_pb2_grpc.AnnotationServiceServicer):
         )
         return ann.ListAnnotationsResponse(annotations=map(wire.annotation_message, page.items), next_page_token=page.next_token)
 
+    def StreamLabels(self, request: ann.StreamLabelsRequest, context: grpc.ServicerContext) -> Iterator[ann.StreamLabelsResponse]:
+        parts, caller, project_id = self._parts, _caller(context), UUID(request.project_id)
+        ends_at = stream_end(identity_of(context).expires_at, context.time_remaining())
+        with parts.label_streams.enter():
+            reached = parts.carry_out(lambda session: start_of_labels(session, caller, project_id, request.cursor))
+            while time.monotonic() < ends_at:
+                part = parts.carry_out(partial(next_labels, project_id=project_id, after=reached))
+                reached = part.reached
+                yield wire.labels_message(part, parts.links)
+                if part.is_last:
+                    return
+        raise renew()
+
 
 class StatisticsServicer(statistics_pb2_grpc.StatisticsServiceServicer):
     """How far one has come."""
@@ -236,8 +254,7 @@ class StatisticsServicer(statistics_pb2_grpc.StatisticsServiceServicer):
         self._parts.carry_out(lambda session: require_visible(session, caller, project_id))
         gone = threading.Event()
         context.add_callback(gone.set)
-        left = min(_LONGEST_WATCH_S, identity.expires_at - time.time(), (context.time_remaining() or _LONGEST_WATCH_S) - 1)
-        ends_at = time.monotonic() + left
+        ends_at = stream_end(identity.expires_at, context.time_remaining())
         with self._parts.feed.open(project_id) as watch:
             while time.monotonic() < ends_at:
                 found = watch.latest()
@@ -246,4 +263,4 @@ class StatisticsServicer(statistics_pb2_grpc.StatisticsServiceServicer):
                     yield stat.WatchStatisticsResponse(project=wire.statistics_message(found), cursor=cursor)
                 if gone.wait(min(INTERVAL_S, max(0.0, ends_at - time.monotonic()))):
                     return
-        raise Unavailable("STREAM_RENEW", "the stream has reached its length; call again with the last cursor", retry_after=0)
+        raise renew()

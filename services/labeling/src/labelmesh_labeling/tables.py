@@ -52,6 +52,7 @@ class ProjectRow(Base):
     access: Mapped[int] = mapped_column(SmallInteger)
     repeat_rate: Mapped[float] = mapped_column(Double)
     lease_seconds: Mapped[float] = mapped_column(Double)
+    suggestion_model: Mapped[str] = mapped_column(Text, server_default=text("''"))
     # How many people label each image; 1 until the contract lets a project ask for more.
     overlap: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
     schema_version: Mapped[int] = mapped_column(Integer, server_default=text("1"))

@@ -14,6 +14,7 @@ from labelmesh_chassis.identity import Identity, Role
 
 from labelmesh_labeling.access import Caller
 from labelmesh_labeling.annotations import Annotation, MachineLabel
+from labelmesh_labeling.consensus import LabelPart
 from labelmesh_labeling.images import AddResult, NewImage, ProjectImage
 from labelmesh_labeling.labeling import Submission, Submitted
 from labelmesh_labeling.leases import Lease, Next, Nothing
@@ -78,6 +79,7 @@ def new_project(request: projects_pb2.CreateProjectRequest) -> ProjectSettings:
         access=ProjectAccess(request.access or ProjectAccess.EVERYONE),
         repeat_rate=request.repeat_rate if request.HasField("repeat_rate") else DEFAULT_REPEAT_RATE,
         lease_seconds=_seconds(request.lease_duration) if request.HasField("lease_duration") else DEFAULT_LEASE_SECONDS,
+        suggestion_model=plain(request.suggestion_model, "suggestion_model"),
     )
 
 
@@ -99,6 +101,7 @@ def changed_project(request: projects_pb2.UpdateProjectRequest) -> tuple[Project
         ProjectAccess(request.access or ProjectAccess.EVERYONE),
         request.repeat_rate,
         lease_seconds,
+        plain(request.suggestion_model, "suggestion_model"),
     )
     return settings, fields
 
@@ -124,6 +127,7 @@ def project_message(project: Project) -> projects_pb2.Project:
         etag=project.etag,
         images_count=project.images,
         completed_count=project.images_completed,
+        suggestion_model=settings.suggestion_model,
     )
 
 
@@ -247,6 +251,20 @@ def machine_labels(messages: Iterable[annotations_pb2.MachineAnnotation]) -> lis
         MachineLabel(UUID(message.image_id), plain(message.class_id, f"annotations[{index}].class_id"), message.score)
         for index, message in enumerate(messages)
     ]
+
+
+def labels_message(part: LabelPart, links: ImageLinks) -> annotations_pb2.StreamLabelsResponse:
+    """Some images and what people agreed on."""
+    images = [
+        annotations_pb2.LabeledImage(
+            image=image_message(labeled.image, links),
+            class_id=labeled.consensus.class_id,
+            annotators_count=labeled.consensus.annotators,
+            agreeing_count=labeled.consensus.agreeing,
+        )
+        for labeled in part.images
+    ]
+    return annotations_pb2.StreamLabelsResponse(images=images, cursor=part.cursor)
 
 
 def annotation_message(annotation: Annotation) -> annotations_pb2.Annotation:

@@ -42,8 +42,10 @@ def document(files: descriptor_pb2.FileDescriptorSet | None = None) -> dict[str,
     paths: dict[str, dict[str, Any]] = {}
     for service in services:
         for method in service.methods:
-            for rule in method.rules:
+            for number, rule in enumerate(method.rules, start=1):
                 path, operation = _operation(service, method, rule, schemas)
+                if number > 1:  # another path to the same method: ids are unique
+                    operation["operationId"] += f"_{number}"
                 if paths.setdefault(path, {}).setdefault(rule.verb, operation) is not operation:
                     raise ValueError(f"{rule.verb.upper()} {path} belongs to two methods")
     schemas.components[_STATUS] = _status(schemas)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from labelmesh_gateway import contract, openapi, pages, reference
+from labelmesh_gateway import classic, contract, openapi, pages, reference
 from labelmesh_gateway.refusals import REFUSALS
 from labelmesh_gateway.settings import SESSION_COOKIE, GatewaySettings, host_and_port
 
@@ -25,7 +25,7 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
     the contract has no upstream in the settings.
     """
     services = contract.services_of(contract.contract_files())
-    upstreams = {"auth": settings.auth, "labeling": settings.labeling}
+    upstreams = {"auth": settings.auth, "labeling": settings.labeling, "inference": settings.inference}
     for service in services:
         if service.part not in upstreams:
             raise ValueError(f"{service.name} is in the contract, but no upstream is set for {service.part!r}")
@@ -49,6 +49,7 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
         objects=host_and_port(settings.objects),
         refusals=REFUSALS,
         static_files=static_files,
+        instructions=classic.instructions(),
         max_file_bytes=pages.MAX_FILE_BYTES,
     )
 

@@ -29,6 +29,8 @@ _WELL_KNOWN: dict[str, Schema] = {
         "additionalProperties": True,
     },
     "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
+    "google.protobuf.ListValue": {"type": "array", "items": {}},
+    "google.protobuf.Value": {},
     "google.protobuf.Empty": {"type": "object"},
 }
 _INTEGERS = {Field.TYPE_INT32, Field.TYPE_SINT32, Field.TYPE_SFIXED32, Field.TYPE_UINT32, Field.TYPE_FIXED32}

@@ -43,6 +43,7 @@ class GatewaySettings(BaseSettings):
     """HTTP of auth, where the keys of session tokens are published."""
     jwks_path: str = Field(default="/.well-known/jwks.json", pattern="^/")
     labeling: Endpoints = ("127.0.0.1:9002",)
+    inference: Endpoints = ("127.0.0.1:9004",)
     objects: Endpoint = "127.0.0.1:9003"
     """The S3 server; presigned URLs must have been made for exactly this host and port."""
     objects_tls: bool = False
@@ -59,7 +60,7 @@ class GatewaySettings(BaseSettings):
     tls_private_key: Path | None = None
     """The listener's own certificate; without it the listener speaks plaintext (behind an ingress, or on loopback)."""
     upstream_ca: Path | None = None
-    """Turns TLS 1.3 to auth and labeling on, and trusts what this authority signed."""
+    """Turns TLS 1.3 to the services on, and trusts what this authority signed."""
     upstream_certificate: Path | None = None
     upstream_private_key: Path | None = None
     """The gateway's own identity towards the services (mutual TLS)."""
@@ -89,7 +90,7 @@ class GatewaySettings(BaseSettings):
     token_leeway_s: int = Field(default=1, ge=1, le=60)
     """How far the clocks of auth and the gateway may differ."""
 
-    @field_validator("auth", "auth_ops", "labeling", "public_origins", mode="before")
+    @field_validator("auth", "auth_ops", "labeling", "inference", "public_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

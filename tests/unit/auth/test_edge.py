@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from buf.validate import validate_pb2
 from envoy.service.auth.v3 import external_auth_pb2
+from labelmesh.auth.v1 import api_keys_pb2
 from labelmesh_auth import api_keys, wire
 from labelmesh_auth.cookies import SessionCookie, token_of
 from labelmesh_auth.edge import wire as edge_wire
@@ -16,6 +18,7 @@ def test_every_method_of_every_service_is_known_with_its_options() -> None:
     services = {path.split("/")[1] for path in METHODS}
     assert {f"labelmesh.auth.v1.{name}Service" for name in ("Session", "User", "ApiKey", "Security")} <= services
     assert {f"labelmesh.labeling.v1.{name}Service" for name in ("Project", "Image", "Annotation", "Statistics")} <= services
+    assert {f"labelmesh.inference.v1.{name}Service" for name in ("Prediction", "Model", "Training", "Scoring", "Classic")} <= services
     lease = METHODS["/labelmesh.labeling.v1.AnnotationService/LeaseImage"]
     assert (lease.passive, lease.open, lease.scope, lease.repeatable) == (True, False, "labeling.annotate", True)
 
@@ -34,9 +37,9 @@ def test_no_method_of_auth_is_for_api_keys() -> None:
     assert {method.scope for path, method in METHODS.items() if path.startswith("/labelmesh.auth.")} == {""}
 
 
-def test_every_scope_of_a_method_can_be_given_to_a_key() -> None:
-    known = {"", "labeling.read", "labeling.annotate", "labeling.import", "labeling.prioritize", "labeling.manage"}
-    assert {method.scope for method in METHODS.values()} <= known
+def test_every_scope_of_a_method_can_be_given_to_a_key_and_no_other() -> None:
+    rules = api_keys_pb2.CreateApiKeyRequest.DESCRIPTOR.fields_by_name["scopes"].GetOptions().Extensions[validate_pb2.field]
+    assert {method.scope for method in METHODS.values()} - {""} == set(getattr(rules.repeated.items.string, "in"))
 
 
 @pytest.mark.parametrize(

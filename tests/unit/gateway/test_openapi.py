@@ -42,6 +42,18 @@ def test_every_method_with_a_json_path_is_told_with_its_comment(document: dict[s
                 assert method.comment in told[name]["description"]
 
 
+def test_a_method_with_two_paths_is_told_at_both(document: dict[str, Any]) -> None:
+    ids = [document["paths"][path]["post"]["operationId"] for path in ("/predict", "/inference/predict")]
+    assert ids == ["ClassicService_ClassicPredict", "ClassicService_ClassicPredict_2"]
+    image = document["components"]["schemas"]["labelmesh.inference.v1.ClassicPredictRequest"]["properties"]["image"]
+    assert image["items"] == {"type": "array", "items": {}}
+
+
+def test_what_only_the_model_server_speaks_is_not_told(document: dict[str, Any]) -> None:
+    assert "tfserving" not in json.dumps(document)
+    assert "tfserving" not in json.dumps(reference.page(document))
+
+
 def test_only_open_methods_need_no_session_and_only_scoped_ones_take_keys(document: dict[str, Any]) -> None:
     told = operations(document)
     assert told["SessionService_SignIn"]["security"] == []

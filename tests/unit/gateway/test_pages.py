@@ -68,3 +68,8 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
         file.truncate(pages.MAX_FILE_BYTES + 1)
     with pytest.raises(ValueError, match="at most"):
         pages.static_files(tmp_path, seen_as=tmp_path)
+
+
+def test_only_the_page_itself_may_use_the_camera() -> None:
+    allowed = pages.SECURITY_HEADERS["permissions-policy"].split(", ")
+    assert {"camera=(self)", "microphone=()", "geolocation=()"} <= set(allowed)

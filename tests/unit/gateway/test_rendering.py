@@ -19,7 +19,11 @@ SAFE_RETRIES = {"connect-failure", "refused-stream"}
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "local": {},
-    "several of each": {"auth": "a.example:1,b.example:2", "labeling": ("c.example:3", "d.example:4"), "auth_ops": "a.example:5"},
+    "several of each": {
+        "auth": "a.example:1,b.example:2",
+        "labeling": ("c.example:3", "d.example:4"),
+        "inference": "e.example:6,f.example:7",
+    },
     "other origins": {"public_origins": "https://one.example, http://127.0.0.1:5173"},
     "behind a proxy": {"trusted_hops": 1, "listen": "0.0.0.0:80"},
     "without Connect": {"connect_bridge": "false"},
@@ -86,7 +90,7 @@ def test_envoy_accepts_tls_on_both_sides(tmp_path: Path, certificates: tuple[Pat
     path = write(settings, tmp_path / "out")
     assert validate(path) == ""
     clusters = {each["name"]: each for each in yaml.safe_load(path.read_text())["static_resources"]["clusters"]}
-    for part in ("auth", "labeling"):
+    for part in ("auth", "labeling", "inference"):
         tls = clusters[part]["transport_socket"]["typed_config"]["common_tls_context"]["tls_params"]
         assert tls == {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
 
@@ -142,6 +146,33 @@ def test_nothing_is_forwarded_but_methods_objects_and_what_cors_answers_itself(d
         assert {header["name"] for header in route["match"]["headers"]} == {":method", "origin", "access-control-request-method"}
 
 
+def test_the_interface_of_the_model_server_is_not_told_outside(default: dict[str, Any]) -> None:
+    assert not [route["name"] for route in routes(default) if "tfserving" in json.dumps(route)]
+    assert not [each for each in services_of(contract_files()) if "tfserving" in each.name]
+    transcoder, statistics = (
+        each["typed_config"]
+        for each in manager(default)["http_filters"]
+        if each["name"] in ("envoy.filters.http.grpc_json_transcoder", "envoy.filters.http.grpc_stats")
+    )
+    assert "tfserving" not in json.dumps([transcoder, statistics])
+
+
+def test_a_stream_to_the_models_may_be_as_long_as_a_file(default: dict[str, Any]) -> None:
+    (method,) = [each for each in METHODS if each.name == "PredictStream"]
+    filters = per_filter(route_of(default, method))
+    assert filters["envoy.filters.http.body_size_limit"]["disabled"] is True
+    assert "envoy.filters.http.body_size_limit.long" in filters
+
+
+def test_a_batch_of_pictures_passes_as_json_too(default: dict[str, Any]) -> None:
+    """24 MiB are 32 MiB in base64, and the JSON around them."""
+    batch = 24 * 2**20 * 4 // 3 + 1024 * 64
+    limits = [each["typed_config"] for each in manager(default)["http_filters"] if "typed_config" in each]
+    assert [each["max_request_bytes"] for each in limits if each.get("max_request_bytes", 0) < batch and "max_request_bytes" in each] == []
+    (transcoder,) = [each for each in limits if "proto_descriptor" in each]
+    assert transcoder["max_request_body_size"] >= batch
+
+
 def test_the_session_check_fails_closed_and_says_unavailable(default: dict[str, Any]) -> None:
     (check,) = [each["typed_config"] for each in manager(default)["http_filters"] if each["name"] == "envoy.filters.http.ext_authz"]
     assert check["failure_mode_allow"] is False
@@ -150,7 +181,7 @@ def test_the_session_check_fails_closed_and_says_unavailable(default: dict[str, 
 
 def test_sick_replicas_are_left_out_and_never_panicked_into(default: dict[str, Any]) -> None:
     clusters = {each["name"]: each for each in default["static_resources"]["clusters"]}
-    for part in ("auth", "labeling"):
+    for part in ("auth", "labeling", "inference"):
         assert clusters[part]["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
         assert clusters[part]["health_checks"][0]["no_traffic_interval"] == "2s"
         budget = clusters[part]["circuit_breakers"]["thresholds"][0]["retry_budget"]

@@ -1,0 +1,63 @@
+"""What the classic interface says of itself: how to make a key, an example that works, what errors look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import jinja2
+
+from labelmesh_gateway.pages import SECURITY_HEADERS
+from labelmesh_gateway.reference import prose
+
+URLS = ("/inference", "/inference/", "/predict", "/inference/predict")
+_ADDRESS = "%REQ(X-FORWARDED-PROTO)%://%REQ(:AUTHORITY)%"
+_MARK = "\0address\0"
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """One form of the text. `format` is a format string of Envoy, which puts in the address that the reader used."""
+
+    urls: tuple[str, ...]
+    accepted: str
+    """Only for those whose accept header has this; empty: for everybody."""
+    format: str
+    headers: Mapping[str, str] = field(hash=False)
+
+
+def instructions() -> tuple[Instructions, ...]:
+    """In order: the first that fits the reader."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("labelmesh_gateway", "site"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(("html.j2",)),
+        keep_trailing_newline=True,
+    )
+    environment.filters["prose"] = prose
+    text = environment.get_template("classic.txt.j2").render(address=_MARK)
+    page = environment.get_template("classic.html.j2").render(parts=_parts(text), address=_MARK)
+    common = {**SECURITY_HEADERS, "cache-control": "no-cache", "vary": "accept"}
+    return (
+        Instructions(URLS, "text/html", _as_format(page), {**common, "content-type": "text/html; charset=utf-8"}),
+        Instructions(URLS, "", _as_format(text), {**common, "content-type": "text/plain; charset=utf-8"}),
+    )
+
+
+def _parts(text: str) -> list[tuple[str, str]]:
+    """The paragraphs of the text, each with what it is: "heading" (the first line), "code" (indented) or "prose"."""
+    paragraphs = text.strip("\n").split("\n\n")
+    kinds = ["heading", *("code" if paragraph.startswith("    ") else "prose" for paragraph in paragraphs[1:])]
+    merged: list[tuple[str, str]] = []
+    for kind, paragraph in zip(kinds, paragraphs, strict=True):
+        if kind == "code":
+            paragraph = "\n".join(line.removeprefix("    ") for line in paragraph.splitlines())
+            if merged[-1][0] == "code":  # an empty line within an example
+                merged[-1] = ("code", f"{merged[-1][1]}\n\n{paragraph}")
+                continue
+        merged.append((kind, paragraph))
+    return merged
+
+
+def _as_format(text: str) -> str:
+    return text.replace("%", "%%").replace(_MARK, _ADDRESS)

@@ -86,4 +86,10 @@ CREATE INDEX shadows_created_at ON shadows (created_at);
 
 
 def upgrade() -> None:
+    """Makes them."""
     op.execute(_TABLES)
+
+
+def downgrade() -> None:
+    """Drops them, and everything in them."""
+    op.execute("DROP TABLE shadows, pictures, prediction_counts, predictions")

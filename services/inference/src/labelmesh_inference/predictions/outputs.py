@@ -109,9 +109,9 @@ class Interpretation:
         manifest, output = self._manifest, self._manifest.output
         assert isinstance(output, ClassesOutput)
         wanted = manifest.first_index + len(manifest.labels) if manifest.labels else -1
-        values = _floats(name, scores, (-1, wanted))
-        if values.shape[1] == 0:
-            raise _wrong_shape(name, scores.shape[1:], (-1,))
+        if scores.ndim != 2 or scores.shape[1] == 0 or wanted not in (-1, scores.shape[1]):
+            raise _wrong_shape(name, scores.shape[1:], (wanted,))
+        values = _floats(name, scores, (-1, -1))
         values = _activated(name, values, output.activation)
         order = np.argsort(-values, axis=1, kind="stable")
         most = min(top_k or manifest.most_results, values.shape[1])

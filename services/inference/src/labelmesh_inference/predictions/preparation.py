@@ -44,7 +44,7 @@ Array = NDArray[Any]
 class Prepared:
     """One input of a model, by the names of its signature and without the batch dimension, and how the picture lies in it."""
 
-    row: Mapping[str, Array]
+    row: Mapping[str, Array | Tensor]
     geometry: Geometry | None
     media_type: str = ""
     # Of the upright picture, in pixels; 0 for tensors.
@@ -75,6 +75,10 @@ class Preparation:
             value, geometry = self._encoded(file)
         else:
             value, geometry = self._pixels(file)
+            if self._data_type is DataType.BFLOAT16:
+                # numpy has no such type: what came out of the tables are its bits.
+                tensor = Tensor(self._data_type, value.shape, value.tobytes())
+                return Prepared({self._tensor.name: tensor}, geometry, header.media_type, header.width, header.height)
         return Prepared({self._tensor.name: value}, geometry, header.media_type, header.width, header.height)
 
     def of_tensor(self, tensor: Tensor) -> Prepared:
@@ -86,8 +90,8 @@ class Preparation:
         if wanted.shape is not None and not _fits(tensor.shape, wanted.shape[1:]):
             problem = f"the model takes {shape_text(wanted.shape[1:])} as {wanted.name}, and this is {shape_text(tensor.shape)}"
             raise InvalidArgument("WRONG_SHAPE", problem, field="input.tensor")
-        value = _stored(tensor)
-        return Prepared({wanted.name: value}, self._geometry_of(tensor.shape))
+        tensor.check("input.tensor")
+        return Prepared({wanted.name: tensor}, self._geometry_of(tensor.shape))
 
     def _geometry_of(self, shape: tuple[int, ...]) -> Geometry | None:
         """A tensor of pixels is a picture of its own size."""
@@ -255,14 +259,6 @@ def _squeezed(spec: InputSpec, tensor: TensorSpec) -> bool:
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether sizes agree; -1 agrees with any."""
     return len(shape) == len(wanted) and all(a == b or b < 0 or a < 0 for a, b in zip(shape, wanted, strict=True))
-
-
-def _stored(tensor: Tensor) -> Array:
-    """The elements as they travel: bfloat16 stays the bits that came."""
-    if tensor.data_type is DataType.BFLOAT16:
-        tensor.check("input.tensor")
-        return np.frombuffer(tensor.content, STORAGE[DataType.BFLOAT16]).reshape(tensor.shape)
-    return tensor.array()
 
 
 def _frame(header: Header, orientation: int) -> tuple[int, int]:

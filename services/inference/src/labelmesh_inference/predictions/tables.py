@@ -75,8 +75,8 @@ PICTURES = Table(
     Index("pictures_touched", "touched_at"),
 )
 
-# A call that a shadow answered too. `prediction_id` is unset where the prediction was not stored; `problem` is empty unless the shadow failed,
-# and then there is no shadow answer. `score_difference` is the mean absolute difference, 0 to 1; times in microseconds.
+# A call that a shadow answered too. `prediction_id` is unset where the prediction was not stored; `problem` is empty unless the shadow
+# failed, and then there is no shadow answer. `score_difference` is the mean absolute difference, 0 to 1; times in microseconds.
 SHADOWS = Table(
     "shadows",
     METADATA,

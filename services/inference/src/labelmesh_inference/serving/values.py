@@ -108,8 +108,11 @@ class Tensor:
             raise InvalidArgument("WRONG_SHAPE", message, field=name)
 
     def array(self) -> Array:
-        """The elements as numpy has them, read-only where nothing had to be converted: bfloat16 and 8-bit floats come as float32, strings as
-        objects that are bytes, quantized integers as the integers they are. InvalidArgument (WRONG_SHAPE) as of `check`."""
+        """The elements as numpy has them, read-only where nothing had to be converted.
+
+        bfloat16 and 8-bit floats come as float32, strings as objects that are bytes, quantized integers as the integers they are.
+        InvalidArgument (WRONG_SHAPE) as of `check`.
+        """
         self.check()
         if self.data_type is DataType.STRING:
             strings = np.empty(len(self.strings), dtype=object)
@@ -123,7 +126,7 @@ class Tensor:
         return stored
 
     def widened(self) -> Tensor:
-        """The same numbers in a type of the product's contract: 8-bit floats as float32, quantized integers as plain ones, without a loss."""
+        """The same numbers in a type of the product's contract: 8-bit floats as float32, quantized integers as plain ones, lossless."""
         if self.data_type in _FLOAT8:
             return Tensor.of(self.array())
         plain = _QUANTIZED.get(self.data_type)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
@@ -41,7 +41,7 @@ GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 MAX_CONTENT_BYTES = 256 * 2**20
 MAX_STRINGS = 2**22
 
-_NUMBER_OF = {
+_NUMBER_OF: dict[DataType, tensors_pb2.DataType.ValueType] = {
     DataType.FLOAT16: tensors_pb2.DATA_TYPE_HALF,
     DataType.FLOAT32: tensors_pb2.DATA_TYPE_FLOAT,
     DataType.FLOAT64: tensors_pb2.DATA_TYPE_DOUBLE,
@@ -71,7 +71,7 @@ def predict_request(
 
 
 def read_reply(data: bytes, *, asked_version: int | None = None) -> Reply:
-    """A PredictResponse. FailedPrecondition (MODEL_REPLY_UNREADABLE) where it contradicts itself or holds what this client does not read."""
+    """A PredictResponse. FailedPrecondition (MODEL_REPLY_UNREADABLE) where it contradicts itself or holds what is not read here."""
     response = _parsed(serving_pb2.PredictResponse, data)
     version = response.model_spec.version.value if response.model_spec.HasField("version") else asked_version or 0
     return Reply(version, {name: read_tensor(tensor, name) for name, tensor in response.outputs.items()})
@@ -101,7 +101,7 @@ def metadata_request(model: str, version: int | None) -> bytes:
 def read_signatures(data: bytes) -> dict[str, Signature]:
     """The signatures of a GetModelMetadataResponse, by name."""
     response = _parsed(serving_pb2.GetModelMetadataResponse, data)
-    found = response.metadata["signature_def"] if "signature_def" in response.metadata else None
+    found = response.metadata.get("signature_def")
     if found is None or not found.type_url.endswith("/tensorflow.serving.SignatureDefMap"):
         raise unreadable("the model server's metadata holds no signatures")
     signatures = _parsed(serving_pb2.SignatureDefMap, found.value).signature_def
@@ -225,7 +225,8 @@ def _read_values(message: tensors_pb2.Tensor, kind: DataType, elements: int) -> 
 def _integers(packed: bytes, form: _Form, kind: DataType) -> Array:
     numbers = decode_varints(packed)
     if kind is DataType.BOOL:
-        return numbers != 0
+        truths: Array = numbers != 0
+        return truths
     if form.low:
         signed = numbers.view(np.int64)
         if len(signed) and (signed.min() < form.low or signed.max() > form.high):
@@ -249,7 +250,8 @@ def _read_strings(message: tensors_pb2.Tensor, elements: int) -> tuple[bytes, ..
 
 def _refuse_strays(message: tensors_pb2.Tensor) -> None:
     """Values that are not packed would be read as none, so as zeros. No sender that TensorFlow's own code built makes them."""
-    strays = {field.field_number for field in UnknownFieldSet(message)}
+    unknown: Any = UnknownFieldSet(message)
+    strays = {field.field_number for field in unknown}
     known = {field.number: field.name for field in message.DESCRIPTOR.fields}
     named = sorted(known[number] for number in strays & known.keys())
     if named:
@@ -258,7 +260,7 @@ def _refuse_strays(message: tensors_pb2.Tensor) -> None:
 
 def _specs(tensors: Mapping[str, serving_pb2.TensorInfo]) -> dict[str, TensorSpec]:
     return {
-        name: TensorSpec(name, _TYPE_OF.get(info.dtype, _named(info.dtype)), _shape(info.tensor_shape)) for name, info in tensors.items()
+        name: TensorSpec(name, _TYPE_OF.get(info.dtype) or _named(info.dtype), _shape(info.tensor_shape)) for name, info in tensors.items()
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from labelmesh_local import commands
 from labelmesh_local.errors import DiskFull, LocalError
 from labelmesh_local.home import Home
-from labelmesh_local.up import up, up_detached
+from labelmesh_local.up import Wishes, up, up_detached
 
 
 def _port(text: str) -> int:
@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     up_parser.add_argument("--port", type=_port, default=8080, help="where the gateway listens on 127.0.0.1 (default 8080)")
     up_parser.add_argument("--detach", action="store_true", help="return when it runs, and leave it in the background")
     up_parser.add_argument("--no-demo", action="store_true", help="no guest account, no demo digits")
+    up_parser.add_argument("--no-models", action="store_true", help="no model server and no training: saves 600 MB of memory")
     up_parser.add_argument("--detached-child", action="store_true", help=argparse.SUPPRESS)
     commands.add_parser("down", help="stop it")
     status_parser = commands.add_parser("status", help="what runs, where, since when")
@@ -49,10 +50,8 @@ def _run(arguments: list[str]) -> int:
         return commands.client(home, arguments[1:])
     options = _parser().parse_args(arguments)
     if options.command == "up":
-        demo = not options.no_demo
-        if options.detach:
-            return up_detached(home, house, port=options.port, demo=demo)
-        return up(home, house, port=options.port, demo=demo, detached=options.detached_child)
+        wishes = Wishes(options.port, demo=not options.no_demo, models=not options.no_models)
+        return up_detached(home, house, wishes) if options.detach else up(home, house, wishes, detached=options.detached_child)
     if options.command == "down":
         return commands.down(home)
     if options.command == "status":

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from labelmesh_local.errors import AlreadyRunning, LocalError, NotRunning
-from labelmesh_local.first_start import client_command, local_administrator
+from labelmesh_local.first_start import client_command, command_environment
 from labelmesh_local.home import Home, readable_trouble
 from labelmesh_local.lock import MeshLock
 from labelmesh_local.parts import environment_with
@@ -55,11 +55,11 @@ def status(home: Home, *, as_json: bool = False) -> int:
 
 def _print_status(state: MeshState, home: Home) -> None:
     print(f"Labelmesh is {state.phase} at {state.address} (process {state.pid}, since {_ago(state.started_at)}), data in {home.data}\n")
-    print(f"  {'part':<10} {'state':<11} {'process':>8} {'started in':>11} {'restarts':>9} {'memory':>8}  ports")
+    print(f"  {'part':<11} {'state':<11} {'process':>8} {'started in':>11} {'restarts':>9} {'memory':>8}  ports")
     for part in state.parts:
         seconds = f"{part.start_seconds:.1f} s" if part.start_seconds is not None else "-"
         ports = " ".join(f"{name}:{port}" for name, port in part.ports.items())
-        print(f"  {part.name:<10} {part.phase:<11} {part.pid or '-':>8} {seconds:>11} {part.restarts:>9} {_memory(part.pid):>8}  {ports}")
+        print(f"  {part.name:<11} {part.phase:<11} {part.pid or '-':>8} {seconds:>11} {part.restarts:>9} {_memory(part.pid):>8}  {ports}")
 
 
 def _ago(moment: float) -> str:
@@ -115,7 +115,7 @@ def _print_new(name: str, path: Path, place: int, *, alone: bool) -> int:
 
 
 def _log_line(name: str, line: str, *, alone: bool) -> str:
-    return line if alone else f"{name:<9} {line}"
+    return line if alone else f"{name:<11} {line}"
 
 
 def reset(home: Home, *, yes: bool) -> int:
@@ -151,6 +151,6 @@ def client(home: Home, arguments: list[str]) -> int:
     elif state is None or state.phase != "running":
         raise NotRunning("Labelmesh is not running; start it with ./mesh up (in another terminal, or with --detach).")
     else:
-        environment = local_administrator(state.port, home.admin_password)
+        environment = command_environment(home, state.port)
     program = str(client_command())
     os.execve(program, [program, *arguments], environment_with(environment))

@@ -79,6 +79,10 @@ class Gateway:
         status, _ = self._admin("GET", "/ready")
         return status == 200
 
+    def responds(self) -> bool:
+        """Says whether it answers at all."""
+        return self._admin("GET", "/ready")[0] != 0
+
     def drain(self, timeout: float = 5.0) -> None:
         """Closes the listeners gracefully and waits up to `timeout` seconds until no request is in flight."""
         if self.process is None or not self.process.running:

@@ -37,6 +37,11 @@ class Home:
         return self.data / "objects"
 
     @property
+    def models(self) -> Path:
+        """The model repository: models.config, and a folder for each version of each model."""
+        return self.data / "models"
+
+    @property
     def secrets(self) -> Path:
         return self.data / "secrets.json"
 
@@ -103,12 +108,17 @@ def readable_trouble(place: Path) -> Iterator[None]:
         raise
 
 
+_ADDED_LATER = ("inference_database",)
+"""Secrets of parts that came after the first version; data without them is older, not damaged."""
+
+
 @dataclass(frozen=True)
 class Secrets:
     """Passwords and keys of the parts, made on first start. None of them is known outside this machine."""
 
     auth_database: str
     labeling_database: str
+    inference_database: str
     s3_access_key: str
     s3_secret_key: str
     key_encryption_key: str
@@ -117,23 +127,29 @@ class Secrets:
     @classmethod
     def made(cls) -> Secrets:
         word = secrets.token_urlsafe
-        return cls(word(24), word(24), secrets.token_hex(10), secrets.token_hex(20), b64encode(secrets.token_bytes(32)).decode())
+        return cls(word(24), word(24), word(24), secrets.token_hex(10), secrets.token_hex(20), b64encode(secrets.token_bytes(32)).decode())
 
     @classmethod
     def load_or_make(cls, path: Path) -> Secrets:
-        """Reads the file, or makes it (mode 0600). Raises LocalError if it is there and not whole: new ones would lose the data."""
+        """Reads the file, or makes it (mode 0600). Raises LocalError if it is there and not whole: new ones would lose the data.
+
+        What an older version did not know yet is added.
+        """
+        made = cls.made()
         if not path.exists():
-            made = cls.made()
             write_private(path, json.dumps(asdict(made), indent=1))
             return made
         try:
             known = json.loads(path.read_text())
-            found = cls(**{field.name: str(known[field.name]) for field in fields(cls)})
+            added = {name: getattr(made, name) for name in _ADDED_LATER if name not in known}
+            found = cls(**{field.name: str({**known, **added}[field.name]) for field in fields(cls)})
         except (ValueError, KeyError, TypeError) as error:
             raise LocalError(
                 f"{path} is damaged; without it the data cannot be opened. Restore it, or give the data up with `./mesh reset`."
             ) from error
         path.chmod(0o600)
+        if added:
+            write_private(path, json.dumps({**known, **added}, indent=1))
         return found
 
 

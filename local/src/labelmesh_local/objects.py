@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import sysconfig
 from pathlib import Path
 
 from labelmesh_local.errors import LocalError
-from labelmesh_local.ports import free_port
+from labelmesh_local.ports import free_port, http_status
 from labelmesh_local.process import PartDied, Process, wait_until
 
 _START_SECONDS = 30.0
@@ -93,14 +92,11 @@ class S3Server:
 
     def ready(self) -> bool:
         """Says whether the server started by `launch` answers (to a request without a signature: refused)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status in (400, 401, 403)
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return http_status(self.port, "/") in (400, 401, 403)
+
+    def responds(self) -> bool:
+        """Says whether it answers at all."""
+        return http_status(self.port, "/", timeout=2) != 0
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Stops the server, kills it after `timeout` seconds. True if it went by itself."""

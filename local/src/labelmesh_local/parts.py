@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg2
@@ -15,19 +14,28 @@ import psycopg2
 from labelmesh_local.errors import LocalError
 from labelmesh_local.gateway import Gateway
 from labelmesh_local.home import Home, Secrets
+from labelmesh_local.models import ModelServer
 from labelmesh_local.objects import S3Server
-from labelmesh_local.ports import answers, free_ports
+from labelmesh_local.ports import answers, free_ports, http_status
 from labelmesh_local.postgres import Postgres
 from labelmesh_local.process import Process
 
-SERVICES = ("auth", "labeling")
+SERVICES = ("auth", "labeling", "inference")
+HANG_SECONDS = 30.0
+_PASSED_ON = {
+    "auth": ("LABELMESH_SESSION_IDLE_SECONDS", "LABELMESH_SESSION_ABSOLUTE_SECONDS"),
+    "inference": ("LABELMESH_PREDICTION_RETENTION_DAYS", "LABELMESH_CLASSIC_MODEL"),
+}
+"""Settings of a service that a person may give to `./mesh up`."""
 
 
 @dataclass(frozen=True)
 class Part:
     """One part. `launch` returns at once with the process it started; `ready` is asked until it is true, then `once_ready` is done.
 
-    It is launched when all of `needs` are ready. `drain` lets calls in flight end; after the stop signal it has `stop_seconds`.
+    It is launched when all of `needs` are ready, and stops before them and before what it only `uses`. A part in the `background` is
+    not waited for, and the mesh goes on without it. `drain` lets calls in flight end; after the stop signal it has `stop_seconds`.
+    Once it was ready, a part that does not `respond` for `hang_seconds` is killed and started again; 0 means that nobody looks.
     """
 
     name: str
@@ -38,8 +46,12 @@ class Part:
     ports: Mapping[str, int]
     once_ready: Callable[[], None] = field(default=lambda: None)
     drain: Callable[[], None] = field(default=lambda: None)
+    responds: Callable[[], bool] = field(default=lambda: True)
+    uses: tuple[str, ...] = ()
+    background: bool = False
     stop_seconds: float = 15.0
     ready_seconds: float = 60.0
+    hang_seconds: float = HANG_SECONDS
 
 
 @dataclass(frozen=True)
@@ -51,12 +63,15 @@ class Plan:
     secrets: Secrets
     port: int
     demo: bool
+    models: bool
+    """Whether models are served and trained."""
     inner: Mapping[str, int]
 
     @classmethod
-    def made(cls, home: Home, house: Path, secrets: Secrets, port: int, demo: bool) -> Plan:
-        names = ("postgres", "s3", "auth", "auth_ops", "labeling", "labeling_ops", "gateway_admin")
-        return cls(home, house, secrets, port, demo, dict(zip(names, free_ports(len(names)), strict=True)))
+    def made(cls, home: Home, house: Path, secrets: Secrets, port: int, *, demo: bool, models: bool) -> Plan:
+        names = ["postgres", "s3", "modelserver", "modelserver_http", "gateway_admin"]
+        names += [f"{service}{suffix}" for service in SERVICES for suffix in ("", "_ops")]
+        return cls(home, house, secrets, port, demo, models, dict(zip(names, free_ports(len(names)), strict=True)))
 
     def database_url(self, service: str) -> str:
         password = getattr(self.secrets, f"{service}_database")
@@ -80,8 +95,6 @@ class Plan:
                 "LABELMESH_COOKIE_SECURE": "false",
                 "LABELMESH_LOCAL_DEMO": "true" if self.demo else "false",
             }
-            passed = ("LABELMESH_SESSION_IDLE_SECONDS", "LABELMESH_SESSION_ABSOLUTE_SECONDS")
-            own |= {name: os.environ[name] for name in passed if name in os.environ}
         else:
             own |= {
                 "LABELMESH_S3_ENDPOINT": f"127.0.0.1:{self.inner['s3']}",
@@ -92,7 +105,12 @@ class Plan:
                 "LABELMESH_S3_REGION": "us-east-1",
                 "LABELMESH_OBJECTS_URL": "/objects",
             }
-        return own
+        if service == "inference":
+            own |= {
+                "LABELMESH_MODEL_SERVER": f"127.0.0.1:{self.inner['modelserver']}",
+                "LABELMESH_LABELING": f"127.0.0.1:{self.inner['labeling']}",
+            }
+        return own | {name: os.environ[name] for name in _PASSED_ON.get(service, ()) if name in os.environ}
 
     def gateway_environment(self) -> dict[str, str]:
         """The settings that the gateway's configuration is rendered from."""
@@ -103,6 +121,7 @@ class Plan:
             "LABELMESH_GATEWAY_AUTH": here["auth"],
             "LABELMESH_GATEWAY_AUTH_OPS": here["auth_ops"],
             "LABELMESH_GATEWAY_LABELING": here["labeling"],
+            "LABELMESH_GATEWAY_INFERENCE": here["inference"],
             "LABELMESH_GATEWAY_OBJECTS": here["s3"],
             "LABELMESH_GATEWAY_WEB_ROOT": str(self.house / "web" / "dist"),
         }
@@ -149,7 +168,7 @@ def make_parts(plan: Plan) -> tuple[Part, ...]:
         except psycopg2.Error as error:
             raise LocalError(f"PostgreSQL did not make the databases: {str(error).strip()}") from error
 
-    return (
+    parts = (
         Part(
             "postgres",
             "PostgreSQL",
@@ -158,13 +177,29 @@ def make_parts(plan: Plan) -> tuple[Part, ...]:
             postgres.ready,
             {"sql": plan.inner["postgres"]},
             make_databases,
+            responds=postgres.responds,
             stop_seconds=30,
         ),
-        Part("objects", "object storage (S3)", (), _launch_store(store), store.ready, {"http": plan.inner["s3"]}),
+        Part("objects", "object storage (S3)", (), _launch_store(store), store.ready, {"http": plan.inner["s3"]}, responds=store.responds),
+        *([_model_server(plan)] if plan.models else []),
         _service(plan, "auth", "auth service", ("postgres",)),
         _service(plan, "labeling", "labeling service", ("postgres", "objects")),
+        _service(plan, "inference", "inference service", ("postgres", "objects"), uses=("labeling", "modelserver")),
         _gateway(plan, configuration),
     )
+    return tuple(replace(part, hang_seconds=hang_seconds()) for part in parts)
+
+
+def hang_seconds() -> float:
+    """How long a part may be silent: LABELMESH_HANG_SECONDS; 0 means that nobody looks. Raises LocalError."""
+    text = os.environ.get("LABELMESH_HANG_SECONDS", "")
+    try:
+        seconds = float(text) if text else HANG_SECONDS
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise LocalError(f"LABELMESH_HANG_SECONDS is {text!r}; it must be a number of seconds, or 0.")
+    return seconds
 
 
 def _launch_postgres(postgres: Postgres) -> Callable[[], Process]:
@@ -189,7 +224,17 @@ def _started(process: Process | None) -> Process:
     return process
 
 
-def _service(plan: Plan, name: str, title: str, needs: tuple[str, ...]) -> Part:
+def _model_server(plan: Plan) -> Part:
+    grpc_port, http_port = plan.inner["modelserver"], plan.inner["modelserver_http"]
+    server = ModelServer(plan.home.models, grpc_port, http_port, run_dir=plan.home.run, log=plan.home.log("modelserver"))
+    ports = {"grpc": grpc_port, "http": http_port}
+    # TensorFlow is some seconds in coming; everything but predictions works without it.
+    return Part(
+        "modelserver", "model server", (), server.launch, server.ready, ports, responds=server.responds, background=True, ready_seconds=180
+    )
+
+
+def _service(plan: Plan, name: str, title: str, needs: tuple[str, ...], uses: tuple[str, ...] = ()) -> Part:
     grpc_port, ops_port = plan.inner[name], plan.inner[f"{name}_ops"]
     environment = plan.service_environment(name)
 
@@ -203,7 +248,12 @@ def _service(plan: Plan, name: str, title: str, needs: tuple[str, ...]) -> Part:
         # The same readiness that its gRPC health service reports.
         return http_status(ops_port, "/healthz") == 200 and answers(grpc_port)
 
-    return Part(name, title, needs, launch, ready, {"grpc": grpc_port, "ops": ops_port}, stop_seconds=20)
+    def responds() -> bool:
+        # Any status: a service that says that it is not ready is not the one that hangs.
+        return http_status(ops_port, "/healthz", timeout=2) != 0
+
+    ports = {"grpc": grpc_port, "ops": ops_port}
+    return Part(name, title, needs, launch, ready, ports, responds=responds, uses=uses, stop_seconds=20)
 
 
 def _gateway(plan: Plan, configuration: GatewayConfiguration) -> Part:
@@ -232,20 +282,9 @@ def _gateway(plan: Plan, configuration: GatewayConfiguration) -> Part:
         ready,
         {"edge": plan.port, "admin": plan.inner["gateway_admin"]},
         drain=drain,
+        responds=lambda: running[0].responds(),
         stop_seconds=8,
     )
-
-
-def http_status(port: int, path: str, timeout: float = 1.0) -> int:
-    """The status of GET on 127.0.0.1, 0 where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
-    finally:
-        connection.close()
 
 
 def run_module(

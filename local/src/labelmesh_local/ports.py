@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import socket
@@ -50,6 +51,18 @@ def answers(port: int, timeout: float = 0.5) -> bool:
             return True
     except OSError:
         return False
+
+
+def http_status(port: int, path: str, timeout: float = 1.0) -> int:
+    """The status of GET on 127.0.0.1, 0 where nobody answers within `timeout` seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
 
 
 def next_free(port: int) -> int:

@@ -8,6 +8,8 @@ import re
 import secrets
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -24,6 +26,8 @@ from labelmesh_local.process import PartDied, Process, wait_until
 ADMIN = "postgres"
 _START_SECONDS = 60.0
 _PORT_TRIES = 5
+_SSL_REQUEST = struct.pack("!II", 8, 80877103)
+"""What a client may ask before it says who it is; every server answers it with one byte (PostgreSQL's protocol, 54.2.11)."""
 
 
 def postgres_binaries() -> Path:
@@ -157,6 +161,16 @@ class Postgres:
             return False
         pid = self.process.pid if self.process is not None else None
         return len(lines) >= 8 and lines[7].strip() == "ready" and lines[0].strip() == str(pid)
+
+    def responds(self, timeout: float = 2.0) -> bool:
+        """Says whether the server answers at all within `timeout` seconds, be it that it takes no connections right now."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+                connection.settimeout(timeout)
+                connection.sendall(_SSL_REQUEST)
+                return connection.recv(1) != b""
+        except OSError:
+            return False
 
     def stop(self, timeout: float = 30.0) -> bool:
         """Fast shutdown; kills it after `timeout` seconds. True if it went by itself."""

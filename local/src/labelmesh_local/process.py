@@ -23,6 +23,8 @@ class PartDied(LocalError):
 class Process:
     """Starts `command` with its output appended to `log`, in a session of its own, and watches it.
 
+    It gets `environment`, and what this process has itself where it is to `inherit`.
+
     Start it from a thread that lives as long as the child shall: the kernel ends the child by `death_signal` when that thread ends.
     """
 
@@ -33,13 +35,14 @@ class Process:
         *,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        inherit: bool = True,
         stop_signal: signal.Signals = signal.SIGTERM,
         unprivileged: bool = False,
     ) -> None:
         self.name = name
         self.log = log
         self._command = list(command)
-        self._environment = dict(environment) if environment is not None else {}
+        self._environment = {**(os.environ if inherit else {}), **(environment or {})}
         self._stop_signal = stop_signal
         self._unprivileged = unprivileged
         self._child: subprocess.Popen[bytes] | None = None
@@ -72,7 +75,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._environment},
+                env=self._environment,
                 start_new_session=True,
             )
 

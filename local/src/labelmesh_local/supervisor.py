@@ -18,6 +18,10 @@ from labelmesh_local.parts import Part
 from labelmesh_local.process import Process
 from labelmesh_local.state import MeshState, PartPhase, PartState
 
+_LOOK_SECONDS = 5.0
+"""How often running parts are asked whether they still answer; more often where they may not be silent for long."""
+_LOOKS_AT_LEAST = 3
+"""A single pause, as when the whole machine slept, is nobody's fault."""
 _STARTING_TICK = 0.02
 _RUNNING_TICK = 1.0
 _HOUSEKEEPING_SECONDS = 10.0
@@ -38,6 +42,9 @@ class _Watched:
     launched_at: float = 0.0
     was_ready: bool = False
     start_again_at: float = 0.0
+    look_at: float = 0.0
+    silent_since: float | None = None
+    silent_looks: int = 0
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -83,9 +90,10 @@ class Supervisor:
     # --- starting ---
 
     def start(self) -> None:
-        """Returns when every part is ready. Raises Stopped on a signal, PartDied or LocalError when a part cannot be started."""
+        """Returns when every part that is waited for is ready. Raises Stopped on a signal, PartDied or LocalError when one cannot be
+        started."""
         self._save()
-        while not all(watched.was_ready for watched in self._watched):
+        while not all(watched.was_ready or watched.part.background for watched in self._watched):
             self._stop_if_asked()
             self._tick(give_up=True)
             self._signals.wait(_STARTING_TICK)
@@ -102,13 +110,15 @@ class Supervisor:
                 self._died(watched, give_up=give_up)
             elif phase == "starting":
                 self._look_whether_ready(watched)
+            elif phase == "ready":
+                self._look_whether_it_hangs(watched)
 
     def _launch(self, watched: _Watched) -> None:
         watched.launched_at = time.monotonic()
         try:
             watched.process = watched.part.launch()
         except (LocalError, OSError) as error:
-            if not watched.was_ready:
+            if not (watched.was_ready or watched.part.background):
                 raise
             self._start_again(watched, f"{watched.part.title} could not be started: {error}")
             return
@@ -122,6 +132,8 @@ class Supervisor:
                 watched.part.once_ready()
             watched.state.start_seconds = round(time.monotonic() - watched.launched_at, 3)
             watched.state.ready_at = time.time()
+            watched.silent_since, watched.silent_looks = None, 0
+            watched.look_at = time.monotonic() + self._look_seconds(watched)
             self._set(watched, "ready")
             verb = "runs again" if watched.was_ready else "ready"
             self._console.say(f"  {watched.part.title:<22} {verb} after {watched.state.start_seconds:.1f} s")
@@ -129,6 +141,27 @@ class Supervisor:
         elif seconds > watched.part.ready_seconds and watched.process is not None:
             self._console.say(f"{watched.part.title}: not ready after {seconds:.0f} s; it is ended.")
             watched.process.kill()
+
+    def _look_whether_it_hangs(self, watched: _Watched) -> None:
+        now = time.monotonic()
+        if not watched.part.hang_seconds or now < watched.look_at or watched.process is None:
+            return
+        responds = watched.part.responds()
+        watched.look_at = time.monotonic() + self._look_seconds(watched)
+        if responds:
+            watched.silent_since, watched.silent_looks = None, 0
+            return
+        watched.silent_looks += 1
+        if watched.silent_since is None:
+            watched.silent_since = now
+        silent = time.monotonic() - watched.silent_since
+        if silent >= watched.part.hang_seconds and watched.silent_looks >= _LOOKS_AT_LEAST:
+            self._console.say(f"{watched.part.title}: has not answered for {silent:.0f} s; it is killed.")
+            watched.process.kill()
+
+    @staticmethod
+    def _look_seconds(watched: _Watched) -> float:
+        return min(_LOOK_SECONDS, watched.part.hang_seconds / _LOOKS_AT_LEAST)
 
     # --- running ---
 
@@ -145,7 +178,7 @@ class Supervisor:
     def _died(self, watched: _Watched, *, give_up: bool) -> None:
         assert watched.process is not None
         death = watched.process.died("while it was needed" if watched.was_ready else "before it was ready")
-        if give_up and not watched.was_ready and watched.backoff.deaths + 1 >= _TRIES_TO_START:
+        if give_up and not (watched.was_ready or watched.part.background) and watched.backoff.deaths + 1 >= _TRIES_TO_START:
             raise death
         self._start_again(watched, str(death))
 
@@ -198,11 +231,11 @@ class Supervisor:
             self._save()
 
     def _stop_order(self) -> list[list[_Watched]]:
-        """Who needs others stops before them; those on one level stop together."""
+        """Who needs or uses others stops before them; those on one level stop together."""
         left = list(self._watched)
         order = []
         while left:
-            needed = {name for watched in left for name in watched.part.needs}
+            needed = {name for watched in left for name in (*watched.part.needs, *watched.part.uses)}
             group = [watched for watched in left if watched.part.name not in needed]
             order.append(group)
             left = [watched for watched in left if watched not in group]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from labelmesh_local.console import Console
@@ -13,13 +14,28 @@ from labelmesh_local.errors import AlreadyRunning, LocalError, PortTaken
 from labelmesh_local.first_start import ADMIN_ACCOUNT, DEMO_ACCOUNT, FirstStart
 from labelmesh_local.home import Home, Secrets
 from labelmesh_local.lock import MeshLock
+from labelmesh_local.models import why_tensorflow_cannot_run
 from labelmesh_local.parts import Plan, make_parts
 from labelmesh_local.ports import is_taken, listener, next_free
 from labelmesh_local.state import MeshState, running_mesh
 from labelmesh_local.supervisor import Signals, Stopped, Supervisor
 
 
-def up(home: Home, house: Path, *, port: int, demo: bool, detached: bool = False) -> int:
+@dataclass(frozen=True)
+class Wishes:
+    """What a person asked `up` for."""
+
+    port: int = 8080
+    demo: bool = True
+    models: bool = True
+
+    @property
+    def arguments(self) -> list[str]:
+        """The same as arguments of the command."""
+        return ["--port", str(self.port), *([] if self.demo else ["--no-demo"]), *([] if self.models else ["--no-models"])]
+
+
+def up(home: Home, house: Path, wishes: Wishes, *, detached: bool = False) -> int:
     """Starts everything and returns when it was asked to stop and has stopped: 0. `detached`: nobody listens once it runs."""
     began = time.monotonic()
     _refuse_a_second(home)
@@ -28,20 +44,24 @@ def up(home: Home, house: Path, *, port: int, demo: bool, detached: bool = False
     lock.take()
     try:
         _wait_for_left_overs(MeshState.load(home.state))
-        _check_port(port)
-        return _up_alone(home, house, port=port, demo=demo, detached=detached, began=began)
+        _check_port(wishes.port)
+        return _up_alone(home, house, wishes, detached=detached, began=began)
     finally:
         lock.release()
 
 
-def _up_alone(home: Home, house: Path, *, port: int, demo: bool, detached: bool, began: float) -> int:
+def _up_alone(home: Home, house: Path, wishes: Wishes, *, detached: bool, began: float) -> int:
     console = Console(home.log("mesh"))
     signals = Signals()
     left_over = MeshState.load(home.state)
     if left_over is not None and left_over.phase != "stopping":
         console.say("The last mesh ended without stopping; its data is whole and is used again.")
-    state = MeshState(pid=os.getpid(), port=port, started_at=time.time())
-    plan = Plan.made(home, house, Secrets.load_or_make(home.secrets), port, demo)
+    obstacle = why_tensorflow_cannot_run() if wishes.models else ""
+    if obstacle:
+        console.say(f"Starting without models: {obstacle}. Labeling works as ever; predictions are refused.")
+    state = MeshState(pid=os.getpid(), port=wishes.port, started_at=time.time())
+    secrets = Secrets.load_or_make(home.secrets)
+    plan = Plan.made(home, house, secrets, wishes.port, demo=wishes.demo, models=wishes.models and not obstacle)
     first_start = FirstStart(plan, console)
     console.say(f"Starting labelmesh; its data is in {home.data}")
     supervisor = Supervisor(make_parts(plan), home, state, console, signals)
@@ -52,14 +72,14 @@ def _up_alone(home: Home, house: Path, *, port: int, demo: bool, detached: bool,
             state.phase = "running"
             state.start_seconds = round(time.monotonic() - began, 3)
             state.save(home.state)
-            _greet(console, state, home, demo=demo, new_admin=new_admin)
-            waiting_for_digits = first_start.digits_wanted and detached
-            if detached and not waiting_for_digits:
-                console.close()
+            _greet(console, state, home, demo=wishes.demo, new_admin=new_admin)
+            someone_waits = detached
 
             def meanwhile() -> bool:
-                busy = first_start.load_digits()
-                if not busy and waiting_for_digits:
+                nonlocal someone_waits
+                busy = first_start.go_on()
+                if someone_waits and not first_start.loading_digits:
+                    someone_waits = False
                     console.close()
                 return busy
 
@@ -118,10 +138,10 @@ def _greet(console: Console, state: MeshState, home: Home, *, demo: bool, new_ad
     console.say("  stop              Ctrl-C here, or ./mesh down\n")
 
 
-def up_detached(home: Home, house: Path, *, port: int, demo: bool) -> int:
+def up_detached(home: Home, house: Path, wishes: Wishes) -> int:
     """Starts the mesh in the background; returns when it runs, or with its exit code when it does not come up."""
     _refuse_a_second(home)
-    command = [sys.executable, "-m", "labelmesh_local", "up", "--port", str(port), "--detached-child", *([] if demo else ["--no-demo"])]
+    command = [sys.executable, "-m", "labelmesh_local", "up", *wishes.arguments, "--detached-child"]
     environment = {**os.environ, "LABELMESH_HOME": str(home.root), "LABELMESH_HOUSE": str(house)}
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, start_new_session=True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +73,21 @@ def test_data_of_another_major_version_is_a_clear_sentence(tmp_path: Path) -> No
     (tmp_path / "cluster" / "PG_VERSION").write_text("99\n")
     with pytest.raises(LocalError, match=r"made by PostgreSQL 99, but this version of labelmesh brings PostgreSQL \d+"):
         server.start()
+
+
+def test_a_server_that_hangs_does_not_respond_although_its_port_is_open(server: Postgres) -> None:
+    assert server.process is not None
+    assert server.process.pid is not None
+    assert server.responds()
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        assert answers(server.port)
+        assert not server.responds(timeout=0.5)
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    assert server.responds()
+    server.stop()
+    assert not server.responds(timeout=0.5)
 
 
 def test_a_lock_file_left_by_a_crash_does_not_prevent_the_start(tmp_path: Path) -> None:

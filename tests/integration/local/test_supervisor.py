@@ -42,7 +42,7 @@ def stop(number, frame):
     time.sleep(slow)
     note("gone")
     raise SystemExit(0)
-if name == "broken":
+if name in ("broken", "hopeless"):
     raise SystemExit("the settings are wrong")
 signal.signal(signal.SIGTERM, stop)
 note("started")
@@ -53,7 +53,7 @@ while True:
     time.sleep(1)
 """
 
-def part(name, needs, slow):
+def part(name, needs, slow, **more):
     running = []
     def launch():
         process = Process(name, [sys.executable, "-c", PROGRAM, name, str(events), str(slow)], log=home.log(name))
@@ -62,9 +62,21 @@ def part(name, needs, slow):
         return process
     def ready():
         return events.exists() and f"{name} started" in events.read_text()
-    return Part(name, name, needs, launch, ready, {"none": port}, stop_seconds=float(os.environ.get("STOP_SECONDS", "10")))
+    return Part(name, name, needs, launch, ready, {"none": port}, stop_seconds=float(os.environ.get("STOP_SECONDS", "10")), **more)
 
-parts = [part("store", (), 0.2), part("service", ("store",), float(os.environ.get("SLOW", "0.2")))]
+def responds():
+    """As long as the file is there; looking at it is counted."""
+    with open(home.root / "looks", "a") as file:
+        file.write(".")
+    return not (home.root / "silent").exists()
+
+slow = float(os.environ.get("SLOW", "0.2"))
+parts = [part("store", (), 0.2), part("service", ("store",), slow, responds=responds, hang_seconds=float(os.environ.get("HANG", "0.6")))]
+if os.environ.get("HOPELESS"):
+    parts.append(part("hopeless", (), 0, background=True))
+if os.environ.get("LATE"):
+    parts.append(part("model", ("service",), 0.2, background=True))
+    parts.append(part("asker", ("store",), 0.2, uses=("model",)))
 for name in ("broken", "moody"):
     if os.environ.get(name.upper()):
         parts.append(part(name, (), 0))
@@ -167,6 +179,62 @@ def test_a_part_that_keeps_dying_is_said_so_with_the_end_of_its_log_and_the_othe
     assert "moody ended with exit code 1 while it was needed. Its log" in mesh.said()
     assert "out of patience" in mesh.said()
     assert mesh.events().count("service started") == 1
+
+
+def test_a_part_that_hangs_is_killed_started_again_and_counted(start: Callable[..., RunningMesh]) -> None:
+    mesh = start()
+    mesh.until(lambda: "started\n" in mesh.said())
+    before = mesh.pid("service")
+    (mesh.root / "silent").touch()
+    mesh.until(lambda: "has not answered for" in mesh.said())
+    (mesh.root / "silent").unlink()
+    mesh.until(lambda: "runs again after" in mesh.said())
+    assert "service was killed by SIGKILL while it was needed. It is started again in 0.5 s." in mesh.said()
+    assert mesh.pid("service") != before
+    assert next(part["restarts"] for part in mesh.state()["parts"] if part["name"] == "service") == 1
+    assert mesh.events().count("store started") == 1, "the others go on"
+
+
+def test_a_part_that_is_silent_for_a_moment_is_left_alone(start: Callable[..., RunningMesh]) -> None:
+    mesh = start(HANG="6")
+    looks = mesh.root / "looks"
+    mesh.until(lambda: "started\n" in mesh.said())
+    (mesh.root / "silent").touch()
+    mesh.until(lambda: looks.exists())
+    (mesh.root / "silent").unlink()
+    seen = len(looks.read_text())
+    mesh.until(lambda: len(looks.read_text()) >= seen + 3)
+    assert mesh.events().count("service started") == 1
+
+
+def test_nobody_looks_where_it_was_not_wanted(start: Callable[..., RunningMesh]) -> None:
+    mesh = start(HANG="0")
+    mesh.until(lambda: "started\n" in mesh.said())
+    (mesh.root / "silent").touch()
+    time.sleep(1.5)
+    assert not (mesh.root / "looks").exists()
+    assert mesh.events().count("service started") == 1
+
+
+def test_a_part_in_the_background_that_cannot_start_does_not_keep_the_mesh_from_running(start: Callable[..., RunningMesh]) -> None:
+    mesh = start(HOPELESS="1")
+    mesh.until(lambda: "started\n" in mesh.said())
+    mesh.until(lambda: "It keeps dying (5 times in a row)" in mesh.said(), seconds=40)
+    assert "the settings are wrong" in mesh.said()
+    assert mesh.process.poll() is None
+    assert next(part["phase"] for part in mesh.state()["parts"] if part["name"] == "service") == "ready"
+
+
+def test_who_uses_a_part_need_not_wait_for_it_but_stops_before_it(start: Callable[..., RunningMesh]) -> None:
+    mesh = start(LATE="1")
+    mesh.until(lambda: "started\n" in mesh.said())
+    mesh.until(lambda: "model started" in mesh.events())
+    mesh.process.send_signal(signal.SIGINT)
+    assert mesh.process.wait(15) == 0
+    events = mesh.events()
+    assert events.index("asker started") < events.index("model started")
+    assert events.index("asker gone") < events.index("model asked")
+    assert events.index("model gone") < events.index("service asked"), "the model needs it"
 
 
 def test_a_second_signal_kills_what_is_slow_to_stop(start: Callable[..., RunningMesh]) -> None:

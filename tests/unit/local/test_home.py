@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 from base64 import b64decode
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,17 @@ def test_damaged_secrets_are_never_replaced_silently(tmp_path: Path, content: st
     with pytest.raises(LocalError, match="is damaged"):
         Secrets.load_or_make(path)
     assert path.read_text() == content
+
+
+def test_data_of_an_older_version_gets_the_secrets_of_newer_parts_and_keeps_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    older = {name: secret for name, secret in asdict(Secrets.made()).items() if name != "inference_database"}
+    path.write_text(json.dumps(older))
+    upgraded = Secrets.load_or_make(path)
+    assert {**asdict(upgraded), "inference_database": None} == {**older, "inference_database": None}
+    assert len(upgraded.inference_database) >= 24
+    assert Secrets.load_or_make(path) == upgraded
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_where_the_home_should_be_is_a_sentence(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from labelmesh_setup.stamps import Stamps, content_hash
 from labelmesh_setup.steps import Steps, Trouble
 
 NODE_NEEDED = (20, 19)
-INSTALL_BYTES = 2_000_000_000
+INSTALL_BYTES = 3_000_000_000
 
 
 class Installer:
@@ -67,7 +67,7 @@ class Installer:
                 raise Trouble(
                     f"Installing needs about {INSTALL_BYTES // 10**9} GB, but only {free / 1e9:.1f} GB are free on the disk of {TOOLS}."
                 )
-            first = f"Setting up in {TOOLS} (only the first time; some minutes, about 1.5 GB of disk):"
+            first = f"Setting up in {TOOLS} (only the first time; some minutes, about 2.5 GB of disk):"
             print("Bringing what is installed up to date:" if PYTHON.exists() else first, file=sys.stderr)
 
     def _virtual_environment(self) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CursorResult
+from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from labelmesh_chassis.errors import Aborted
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 _INFO = "labelmesh_prepared"
@@ -46,12 +48,12 @@ class PreparedStatement:
         placeholders = ", ".join(["%s"] * len(self._names))
         self._execute = f"EXECUTE {self._name}{f' ({placeholders})' if placeholders else ''}"
 
-    def run(self, session: Session, values: Mapping[str, object]) -> CursorResult[Any]:
-        """Executes it in the session's transaction; prepares it first where this connection has not seen it.
+    def run(self, session: Session | Connection, values: Mapping[str, object]) -> CursorResult[Any]:
+        """Executes it in the session's or connection's transaction; prepares it first where this connection has not seen it.
 
         Aborted when a migration changed what it returns: the connection is given up, and the transaction works when it is run again.
         """
-        connection = session.connection()
+        connection = session if isinstance(session, Connection) else session.connection()
         prepared: set[str] = connection.info.setdefault(_INFO, set())
         if self._name not in prepared:
             connection.exec_driver_sql(self._prepare)

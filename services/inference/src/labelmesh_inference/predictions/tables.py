@@ -63,7 +63,8 @@ COUNTS = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
-# A file in object storage. It is announced (not stored) before it is put, so that nothing lies there that no row knows of.
+# A file in object storage. It is announced (not stored) before it is put, so that nothing lies there that no row knows of, and it is not
+# stored any more once no prediction refers to it; what stays so for long is deleted.
 PICTURES = Table(
     "pictures",
     METADATA,
@@ -72,7 +73,7 @@ PICTURES = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("stored", Boolean, nullable=False),
     Column("touched_at", TIME, nullable=False),
-    Index("pictures_touched", "touched_at"),
+    Index("pictures_pending", "touched_at", postgresql_where=text("NOT stored")),
 )
 
 # A call that a shadow answered too. `prediction_id` is unset where the prediction was not stored; `problem` is empty unless the shadow

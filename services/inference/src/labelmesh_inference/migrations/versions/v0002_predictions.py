@@ -63,7 +63,7 @@ CREATE TABLE pictures (
     stored boolean NOT NULL,
     touched_at timestamptz NOT NULL
 );
-CREATE INDEX pictures_touched ON pictures (touched_at);
+CREATE INDEX pictures_pending ON pictures (touched_at) WHERE NOT stored;
 
 CREATE TABLE shadows (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

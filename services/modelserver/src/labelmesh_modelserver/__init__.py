@@ -1,1 +1,1 @@
-"""TensorFlow Serving's gRPC API over TensorFlow, where the real server is not installed."""
+"""TensorFlow Serving's gRPC API over TensorFlow itself, for machines where the real server is not installed."""

@@ -1,0 +1,51 @@
+"""`python -m labelmesh_modelserver`: the command line of tensorflow_model_server, as far as it is understood here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from labelmesh_modelserver.flags import ABOUT, parse
+from labelmesh_modelserver.statuses import Code, ServingError
+
+_log = logging.getLogger("labelmesh_modelserver")
+
+
+def main() -> int:
+    """Runs the server until SIGTERM or SIGINT; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        flags = parse()
+    except ServingError as problem:
+        return _failed(problem)
+    _log.info("%s", ABOUT)
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    # Before TensorFlow is imported: warnings about the machine are not worth a line at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from labelmesh_modelserver.server import run  # Costs 5 s: after --help, mistakes and the first line of the log.
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        run(flags, stopped)
+    except ServingError as problem:
+        return 0 if stopped.is_set() and problem.code is Code.DEADLINE_EXCEEDED else _failed(problem)
+    return 0
+
+
+def _failed(problem: ServingError) -> int:
+    _log.error("Failed to start server. Error: %s", problem)
+    return 255
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -148,7 +148,6 @@ class ModelCalls:
                 if now >= asked.deadline:
                     if asked in lane.waiting:
                         lane.waiting.remove(asked)
-                        model.tidy(lane)
                     raise DeadlineExceeded("MODEL_TOO_SLOW", f"{model.name} did not answer in time")
                 if company_until is not None and now >= company_until:
                     company_until = None
@@ -166,7 +165,7 @@ class ModelCalls:
             # The place is given on before the rows are told, or those who ask again at once would count twice.
             with model.lock:
                 lane.ended(len(batch.rows))
-                model.release(lane)
+                model.release()
             batch.finish(outcomes)
 
     def _ask(self, model: ModelLoad, lane: Lane, batch: Batch) -> list[Answer | MeshError]:

@@ -15,6 +15,8 @@ from labelmesh_inference.serving.packing import Form, Row
 from labelmesh_inference.serving.values import Array
 
 _NEARLY_S = 0.05
+# Of one model; what is idle goes when there are more: inputs may come in any shape.
+_LANES_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class ModelLoad:
         shared = policy.max_batch_size > 1
         if full and (not shared or self._waiting() >= policy.max_batch_size):
             raise self.refusal()
-        self._lanes[key] = lane
+        self._keep(lane)
         lane.waiting.append(asked)
         if full or (shared and not lane.ready(asked.since)):
             return lane, None
@@ -195,22 +197,16 @@ class ModelLoad:
         self.flying += slots
         self._in_flight.inc(slots)
 
-    def release(self, lane: Lane | None = None) -> None:
+    def release(self) -> None:
         """A call has ended: its place goes to whoever waited longest."""
         self.flying -= 1
         self._in_flight.dec()
-        if lane is not None:
-            self.tidy(lane)
         now = time.monotonic()
         ready = sorted((one for one in self._lanes.values() if one.ready(now)), key=lambda one: one.waiting[0].since)
         for waiting in ready:
             if self.flying >= waiting.waiting[0].policy.max_calls_in_flight:
                 return
             self.dispatched(waiting).hand_over()
-
-    def tidy(self, lane: Lane) -> None:
-        if not lane.waiting and not lane.flying:
-            self._lanes.pop(lane.key, None)
 
     def refusal(self) -> MeshError:
         """Counts a refusal, and is it."""
@@ -223,6 +219,12 @@ class ModelLoad:
         self._mean_s += (took - self._mean_s) / 8
         self._size.observe(rows)
         self._seconds.observe(took)
+
+    def _keep(self, lane: Lane) -> None:
+        if lane.key not in self._lanes:
+            if len(self._lanes) >= _LANES_KEPT:
+                self._lanes = {key: one for key, one in self._lanes.items() if one.waiting or one.flying}
+            self._lanes[lane.key] = lane
 
     def _waiting(self) -> int:
         return sum(len(lane.waiting) for lane in self._lanes.values())

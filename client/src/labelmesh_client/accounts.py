@@ -18,7 +18,16 @@ from labelmesh_client.timestamps import moment, timestamp
 _PAGE = 500
 
 #: What an API key may be allowed to do.
-SCOPES = ("labeling.read", "labeling.annotate", "labeling.import", "labeling.prioritize", "labeling.manage")
+SCOPES = (
+    "labeling.read",
+    "labeling.annotate",
+    "labeling.import",
+    "labeling.prioritize",
+    "labeling.manage",
+    "inference.read",
+    "inference.predict",
+    "inference.manage",
+)
 
 
 class Role(StrEnum):

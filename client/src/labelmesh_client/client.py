@@ -19,9 +19,11 @@ from labelmesh_client.credentials import Credentials, choose_credentials
 from labelmesh_client.downloads import fetch
 from labelmesh_client.errors import ConfigurationError, NotFound
 from labelmesh_client.images import MAX_FILE_BYTES
+from labelmesh_client.models import Models
 from labelmesh_client.projects import LabelClass, Project
 from labelmesh_client.services import Services
 from labelmesh_client.timestamps import moment
+from labelmesh_client.trainings import Trainings
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Client:
         self.services = Services(Connection(address, credentials, patience_s=patience_s, ca_certificates=certificates))
         self.users = Users(self.services)
         self.api_keys = ApiKeys(self.services)
+        self.models = Models(self.services)
+        self.trainings = Trainings(self.services)
 
     def __enter__(self) -> Client:
         return self
@@ -123,11 +127,13 @@ class Client:
         restricted: bool = False,
         repeat_rate: float | None = None,
         lease_duration_s: float | None = None,
+        suggestion_model: str = "",
     ) -> Project:
         """Makes a project with 1 to 1,000 classes, for managers and keys with `labeling.manage`.
 
         `repeat_rate` is the share of calls that show an annotator an image again (0 to 0.5, by default 0.2); `lease_duration_s` how long an
-        image is held (1 to 3,600, by default 120); `restricted` projects are seen only by accounts and keys that name them, and managers.
+        image is held (1 to 3,600, by default 120); `restricted` projects are seen only by accounts and keys that name them, and managers;
+        `suggestion_model` is the model whose suggestions annotators may be shown.
         """
         facts = projects.create_project(
             self.services,
@@ -137,6 +143,7 @@ class Client:
             restricted=restricted,
             repeat_rate=repeat_rate,
             lease_duration_s=lease_duration_s,
+            suggestion_model=suggestion_model,
         )
         return Project(self, facts)
 

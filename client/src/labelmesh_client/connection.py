@@ -94,7 +94,12 @@ class Connection:
         self._channel.close()
 
 
-class _Caller(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamUnaryClientInterceptor):
+class _Caller(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
     """Adds credentials and a deadline to each attempt, repeats where that is allowed, and raises typed errors."""
 
     def __init__(self, credentials: Credentials, sign_in: Callable[[Password], str], patience_s: float, closed: threading.Event) -> None:
@@ -114,6 +119,10 @@ class _Caller(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercepto
         # A stream of requests is consumed by its first attempt: whoever made it sends it again.
         facts = self._contract.get(client_call_details.method, UNKNOWN_METHOD)
         return _settled(continuation(self._details(facts, client_call_details, self._metadata(facts)), request_iterator))
+
+    def intercept_stream_stream(self, continuation: Any, client_call_details: grpc.ClientCallDetails, request_iterator: Any) -> Any:
+        facts = self._contract.get(client_call_details.method, UNKNOWN_METHOD)
+        return _read(continuation(self._details(facts, client_call_details, self._metadata(facts)), request_iterator))
 
     def intercept_unary_stream(self, continuation: Any, client_call_details: grpc.ClientCallDetails, request: Any) -> Any:
         # Whoever reads a stream knows where to go on; only they can send it again.

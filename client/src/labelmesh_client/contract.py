@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from labelmesh.auth.v1 import api_keys_pb2, sessions_pb2, users_pb2
+from labelmesh.inference.v1 import models_pb2, predictions_pb2, scoring_pb2, trainings_pb2
 from labelmesh.labeling.v1 import annotations_pb2, images_pb2, projects_pb2, statistics_pb2
 from labelmesh.options.v1 import options_pb2
 
 _DEFAULT_DEADLINE_S = 10.0
-_FILES = (api_keys_pb2, sessions_pb2, users_pb2, annotations_pb2, images_pb2, projects_pb2, statistics_pb2)
+_FILES = (
+    api_keys_pb2,
+    sessions_pb2,
+    users_pb2,
+    annotations_pb2,
+    images_pb2,
+    projects_pb2,
+    statistics_pb2,
+    models_pb2,
+    predictions_pb2,
+    scoring_pb2,
+    trainings_pb2,
+)
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,11 @@ class Image:
         )
 
 
-def list_images(services: Services, project_id: str) -> Iterator[Image]:
-    """Every image in the order they came, page by page as the caller goes on."""
+def list_images(services: Services, project_id: str, *, awaiting: bool = False) -> Iterator[Image]:
+    """Every image in the order they came, page by page as the caller goes on; with `awaiting` only those that await labels."""
     token = ""
     while True:
-        request = images_pb2.ListImagesRequest(project_id=project_id, page_size=_PAGE, page_token=token)
+        request = images_pb2.ListImagesRequest(project_id=project_id, page_size=_PAGE, page_token=token, awaiting=awaiting)
         page = services.images.ListImages(request)
         yield from map(Image.from_wire, page.images)
         token = page.next_page_token

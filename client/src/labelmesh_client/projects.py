@@ -14,11 +14,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from labelmesh.labeling.v1 import projects_pb2
 
-from labelmesh_client import annotation, images, priorities, statistics
+from labelmesh_client import annotation, images, labels, priorities, statistics
 from labelmesh_client.annotation import Annotation, AuthorKind, MachineLabel
 from labelmesh_client.images import Image
 from labelmesh_client.importing import ImageFile, ImportedFile, import_images
 from labelmesh_client.labeling import Leases
+from labelmesh_client.labels import LabeledImage
 from labelmesh_client.services import Services
 from labelmesh_client.statistics import AnnotatorStatistics, ProjectStatistics, Statistics
 from labelmesh_client.timestamps import moment
@@ -49,7 +50,10 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class ProjectFacts:
-    """A project as it was when it was read. `repeat_rate` is a share from 0 to 0.5, `lease_duration_s` seconds."""
+    """A project as it was when it was read. `repeat_rate` is a share from 0 to 0.5, `lease_duration_s` seconds.
+
+    `suggestion_model` is the model whose suggestions annotators may be shown, empty for none.
+    """
 
     id: str
     display_name: str
@@ -64,6 +68,7 @@ class ProjectFacts:
     etag: str
     images_count: int
     completed_count: int
+    suggestion_model: str
 
     @staticmethod
     def from_wire(message: projects_pb2.Project) -> ProjectFacts:
@@ -81,6 +86,7 @@ class ProjectFacts:
             etag=message.etag,
             images_count=message.images_count,
             completed_count=message.completed_count,
+            suggestion_model=message.suggestion_model,
         )
 
 
@@ -119,15 +125,22 @@ class Project:
         request = projects_pb2.UpdateProjectRequest(project_id=self.id, state=state, update_mask=FieldMask(paths=["state"]))
         self.facts = ProjectFacts.from_wire(self._services.projects.UpdateProject(request).project)
 
+    def set_suggestion_model(self, model: str) -> None:
+        """Names the model whose suggestions annotators may be shown; its labels are the classes' ids. Empty for none."""
+        request = projects_pb2.UpdateProjectRequest(
+            project_id=self.id, suggestion_model=model, update_mask=FieldMask(paths=["suggestion_model"])
+        )
+        self.facts = ProjectFacts.from_wire(self._services.projects.UpdateProject(request).project)
+
     # Images
 
     def import_images(self, files: Iterable[ImageFile], *, workers: int = 4) -> Iterator[ImportedFile]:
         """Sends files and yields what became of each; goes on where an earlier import stopped. See `importing.import_images`."""
         return import_images(self._services, self.id, files, workers=workers)
 
-    def images(self) -> Iterator[Image]:
-        """Every image in the order they came."""
-        return images.list_images(self._services, self.id)
+    def images(self, *, awaiting: bool = False) -> Iterator[Image]:
+        """Every image in the order they came; with `awaiting` only those that await labels."""
+        return images.list_images(self._services, self.id, awaiting=awaiting)
 
     def image(self, image_id: str) -> Image:
         return images.get_image(self._services, self.id, image_id)
@@ -157,6 +170,10 @@ class Project:
     def annotations(self, *, image_id: str = "", author_kind: AuthorKind | None = None, withdrawn: bool = False) -> Iterator[Annotation]:
         """Annotations in the order they were made; undone ones only with `withdrawn`."""
         return annotation.list_annotations(self._services, self.id, image_id=image_id, author_kind=author_kind, withdrawn=withdrawn)
+
+    def labels(self) -> Iterator[LabeledImage]:
+        """What people agreed on, once for each image with a label, in the order they came. See `labels.stream_labels`."""
+        return labels.stream_labels(self._services, self.id, self.refresh)
 
     def put_machine_labels(self, labels: Iterable[MachineLabel], *, model: str, model_version: str) -> int:
         """Puts a model's labels beside those of people. See `annotation.put_machine_labels`."""
@@ -199,6 +216,7 @@ def create_project(
     restricted: bool = False,
     repeat_rate: float | None = None,
     lease_duration_s: float | None = None,
+    suggestion_model: str = "",
 ) -> ProjectFacts:
     """Makes a project; see Client.create_project."""
     request = projects_pb2.CreateProjectRequest(
@@ -211,6 +229,7 @@ def create_project(
         ],
         access=projects_pb2.PROJECT_ACCESS_RESTRICTED if restricted else projects_pb2.PROJECT_ACCESS_EVERYONE,
         repeat_rate=repeat_rate,
+        suggestion_model=suggestion_model,
     )
     if lease_duration_s is not None:
         duration = Duration()

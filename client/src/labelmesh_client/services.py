@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labelmesh.auth.v1 import api_keys_pb2_grpc, sessions_pb2_grpc, users_pb2_grpc
+from labelmesh.inference.v1 import models_pb2_grpc, predictions_pb2_grpc, scoring_pb2_grpc, trainings_pb2_grpc
 from labelmesh.labeling.v1 import annotations_pb2_grpc, images_pb2_grpc, projects_pb2_grpc, statistics_pb2_grpc
 
 from labelmesh_client.connection import Connection
@@ -21,3 +22,7 @@ class Services:
         self.images = images_pb2_grpc.ImageServiceStub(channel)
         self.annotations = annotations_pb2_grpc.AnnotationServiceStub(channel)
         self.statistics = statistics_pb2_grpc.StatisticsServiceStub(channel)
+        self.models = models_pb2_grpc.ModelServiceStub(channel)
+        self.predictions = predictions_pb2_grpc.PredictionServiceStub(channel)
+        self.scoring = scoring_pb2_grpc.ScoringServiceStub(channel)
+        self.trainings = trainings_pb2_grpc.TrainingServiceStub(channel)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from labelmesh.labeling.v1 import statistics_pb2
 
-from labelmesh_client.errors import DeadlineExceeded, Unauthenticated, Unavailable
 from labelmesh_client.services import Services
+from labelmesh_client.streams import resumed
 from labelmesh_client.timestamps import moment
 
 _PAGE = 500
-#: How the server ends a stream that it wants asked for anew.
-_RENEW = "STREAM_RENEW"
-_MAX_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -102,22 +98,12 @@ def watch_statistics(services: Services, project_id: str, *, patience_s: float =
     the server is away that is tried for `patience_s` seconds; then Unavailable is raised.
     """
     cursor = ""
-    give_up: float | None = None
-    pause = 0.2
+
+    def ask() -> Iterator[statistics_pb2.WatchStatisticsResponse]:
+        return iter(services.statistics.WatchStatistics(statistics_pb2.WatchStatisticsRequest(project_id=project_id, cursor=cursor)))
+
     while True:
-        try:
-            for message in services.statistics.WatchStatistics(statistics_pb2.WatchStatisticsRequest(project_id=project_id, cursor=cursor)):
-                give_up, pause, cursor = None, 0.2, message.cursor
-                yield ProjectStatistics.from_wire(message.project)
-        except (Unavailable, DeadlineExceeded) as error:
-            if error.reason == _RENEW:
-                give_up, pause = None, 0.2
-                continue
-            give_up = give_up if give_up is not None else time.monotonic() + patience_s
-            if isinstance(error, Unavailable) and time.monotonic() + pause > give_up:
-                raise
-        except Unauthenticated:
-            # The session ended while only watching: a plain call opens another where there is a password, and raises where not.
-            get_statistics(services, project_id)
-        services.connection.pause(pause)
-        pause = min(pause * 2, _MAX_PAUSE_S)
+        for message in resumed(services.connection, ask, lambda: get_statistics(services, project_id), patience_s=patience_s):
+            cursor = message.cursor
+            yield ProjectStatistics.from_wire(message.project)
+        services.connection.pause(0.2)  # No server ends a watch by itself; one that did would not be asked without a breath.

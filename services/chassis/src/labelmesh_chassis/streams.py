@@ -1,4 +1,4 @@
-"""Streams that keep a worker busy for as long as they last: each ends in time, no more than some at once, one answer shared by all who watch."""
+"""Streams keep a worker busy for as long as they last: each ends in time, and those who watch the same thing share one answer."""
 
 from __future__ import annotations
 

@@ -18,9 +18,12 @@ from labelmesh_chassis.telemetry import configure_logging
 
 from labelmesh_inference.answers import sweep_answers
 from labelmesh_inference.housekeeping import Housekeeper
+from labelmesh_inference.registry.catalogue import Catalogue
+from labelmesh_inference.registry.control import RoutingControl
+from labelmesh_inference.registry.registration import Registrar
 from labelmesh_inference.registry.registry import Registry
 from labelmesh_inference.registry.servicer import ModelServicer, RegistryParts, TrainingServicer
-from labelmesh_inference.registry.trainings import load_training, sweep_lost
+from labelmesh_inference.registry.trainings import Starter, load_training, sweep_lost
 from labelmesh_inference.serving.batching import ModelCalls
 from labelmesh_inference.serving.client import ModelServer
 from labelmesh_inference.settings import InferenceSettings
@@ -37,9 +40,7 @@ def migrate_database(url: str) -> None:
 
 def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServer:
     """Makes the service from its settings. The model server may be away: what needs it says so, the rest goes on."""
-    database = Database(
-        settings.database_url.get_secret_value(), application_name="inference", pool_size=settings.database_pool_size
-    )
+    database = Database(settings.database_url.get_secret_value(), application_name="inference", pool_size=settings.database_pool_size)
     objects = ObjectStore(
         settings.s3_endpoint,
         settings.s3_access_key,
@@ -49,20 +50,29 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
         secure=settings.s3_secure,
         public_url=settings.objects_url,
     )
-    server = ModelServer(settings.model_server)
-    calls = ModelCalls(server)
-    registry = Registry(database, server)
-    feed = Feed(partial(load_training, database), most_watchers=settings.most_watchers)
-    parts = RegistryParts(database, registry, server, calls, feed, settings.training_lease_s)
-    housekeeper = Housekeeper(database, [partial(sweep_answers, limit=_SWEPT_AT_ONCE), partial(sweep_lost, limit=_SWEPT_AT_ONCE)])
     builder = ServerBuilder("inference", settings, verifier=verifier)
+    server = ModelServer(settings.model_server)
+    calls = ModelCalls(server, registry=builder.registry)
+    registry = Registry(database, server)
+    registry_parts = RegistryParts(
+        database,
+        Catalogue(database, server),
+        RoutingControl(database, server, registry),
+        Registrar(database, server, calls, registry, lease_s=settings.training_lease_s),
+        Feed(partial(load_training, database), most_watchers=settings.most_watchers),
+        Starter(database, server, lease_s=settings.training_lease_s),
+        dropped_shadows=lambda: 0,
+    )
+    housekeeper = Housekeeper(database, [partial(sweep_answers, limit=_SWEPT_AT_ONCE), partial(sweep_lost, limit=_SWEPT_AT_ONCE)])
     builder.add(
-        models_pb2.DESCRIPTOR.services_by_name["ModelService"], models_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(parts)
+        models_pb2.DESCRIPTOR.services_by_name["ModelService"],
+        models_pb2_grpc.add_ModelServiceServicer_to_server,
+        ModelServicer(registry_parts),
     )
     builder.add(
         trainings_pb2.DESCRIPTOR.services_by_name["TrainingService"],
         trainings_pb2_grpc.add_TrainingServiceServicer_to_server,
-        TrainingServicer(parts),
+        TrainingServicer(registry_parts),
     )
     builder.check("database", database.is_up)
     builder.on_stop(database.close)

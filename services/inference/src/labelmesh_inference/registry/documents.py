@@ -81,4 +81,3 @@ def _typed(document: Document, names: Document) -> Document:
             value = names[name](value)
         found[name] = tuple(value) if isinstance(value, list) else value
     return found
-

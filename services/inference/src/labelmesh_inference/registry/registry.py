@@ -68,7 +68,12 @@ class Registry:
     """Models by name, alias and version. Threads share it."""
 
     def __init__(
-        self, database: Database, server: ServedVersions, *, chance: random.Random | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        server: ServedVersions,
+        *,
+        chance: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._server = server
@@ -148,7 +153,7 @@ class Registry:
         if version in {served.version for served in self._server.states(model)}:
             return FailedPrecondition(
                 "NOT_REGISTERED",
-                f"version {version} of {model} is served but was never registered, so nobody knows how to ask it: register it with its manifest",
+                f"version {version} of {model} is served but was never registered: register it with its manifest",
                 metadata={"model": model, "version": str(version)},
             )
         return no_such_version(model, version)

@@ -95,13 +95,12 @@ def point(connection: Connection, model: str, before: Routing | None, aliases: M
     return append(connection, model, before.revision if before is not None else 0, changed, changed_by, words)
 
 
-def roll_back(connection: Connection, before: Routing, to_revision: int, changed_by: UUID) -> Routing:
-    """Makes the routes of an earlier revision, by default the one before the current, current again as a new revision of a locked model."""
-    wanted = to_revision or before.revision - 1
+def earlier(connection: Connection, model: str, revision: int) -> Routing:
+    """The routing as it was, by default before the current one; NotFound (REVISION_NOT_FOUND), FailedPrecondition (NO_EARLIER_REVISION)."""
+    wanted = revision or current(connection, model).revision - 1
     if wanted == 0:
-        raise FailedPrecondition("NO_EARLIER_REVISION", f"the routing of {before.model} was never changed, so there is nothing to go back to")
-    earlier = at_revision(connection, before.model, wanted)
-    return append(connection, before.model, before.revision, earlier.routes, changed_by, f"rolled back to revision {wanted}")
+        raise FailedPrecondition("NO_EARLIER_REVISION", f"the routing of {model} was never changed, so there is nothing to go back to")
+    return at_revision(connection, model, wanted)
 
 
 def list_revisions(connection: Connection, model: str, asked_size: int, token: str) -> Page[Routing]:

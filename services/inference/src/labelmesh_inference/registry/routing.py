@@ -83,7 +83,9 @@ class Routes:
                 raise InvalidArgument("ALIAS_REPEATED", f"{split.alias} is there twice", field=f"splits[{index}].alias")
             seen.add(split.alias)
         if splits and not any(split.weight for split in splits):
-            raise InvalidArgument("NO_WEIGHT", "one weight at least must be above 0; leave the splits out to send all to stable", field="splits")
+            raise InvalidArgument(
+                "NO_WEIGHT", "one weight at least must be above 0; leave the splits out to send all to stable", field="splits"
+            )
         changed = Routes(self.aliases, tuple(splits), shadow)
         for alias in sorted(changed.in_use):
             self.version_of(alias)

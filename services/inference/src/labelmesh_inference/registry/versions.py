@@ -81,7 +81,7 @@ def check_unchanged(before: RegisteredVersion | None, manifest: ModelManifest) -
     if before is not None and before.manifest != manifest:
         raise AlreadyExists(
             "VERSION_REGISTERED",
-            f"version {before.version} of {before.model} is registered with another manifest, and versions never change: give it a new number",
+            f"version {before.version} of {before.model} is registered with another manifest, and versions never change",
             metadata={"model": before.model, "version": str(before.version)},
         )
 
@@ -91,9 +91,7 @@ def put_version(connection: Connection, new: NewVersion) -> RegisteredVersion:
     before = find_version(connection, new.model, new.version)
     check_unchanged(before, new.manifest)
     if before is None:
-        connection.execute(
-            text("INSERT INTO models (name, revision) VALUES (:name, 0) ON CONFLICT (name) DO NOTHING"), {"name": new.model}
-        )
+        connection.execute(text("INSERT INTO models (name, revision) VALUES (:name, 0) ON CONFLICT (name) DO NOTHING"), {"name": new.model})
         connection.execute(
             insert(VERSIONS).values(
                 model=new.model,
@@ -134,4 +132,3 @@ def _version_of(row: Row[Any]) -> RegisteredVersion:
         row.registered_at,
         row.training_id,
     )
-

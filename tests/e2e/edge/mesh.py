@@ -1,4 +1,4 @@
-"""The edge with everything behind it: the rendered Envoy, two processes each of auth and labeling, Postgres and S3."""
+"""The edge with everything behind it: the rendered Envoy, two processes each of auth and labeling, inference, Postgres and S3."""
 
 from __future__ import annotations
 
@@ -135,19 +135,19 @@ class Door:
 
 
 class EdgeMesh(Door):
-    """Starts it all on free loopback ports; `folder` holds logs and the configuration."""
+    """Starts it all on free loopback ports; `folder` holds logs and the configuration. Inference's model server is away."""
 
     def __init__(self, folder: Path, postgres: Postgres, s3: S3Server, **settings: Any) -> None:
         self._folder = folder
         self._postgres = postgres
         self._key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.s3 = s3
-        names = [f"{part}_{uuid.uuid4().hex[:8]}" for part in ("auth", "labeling")]
-        self.auth_url, labeling_url = (postgres.create_database(name, f"{name}_role") for name in names)
+        names = [f"{part}_{uuid.uuid4().hex[:8]}" for part in ("auth", "labeling", "inference")]
+        self.auth_url, labeling_url, inference_url = (postgres.create_database(name, f"{name}_role") for name in names)
         self._auth_database = names[0]
-        ports = free_ports(4 * REPLICAS + 2)
+        ports = free_ports(4 * REPLICAS + 5)
         super().__init__(ports.pop(), ports.pop())
-        pairs = [(ports.pop(), ports.pop()) for _ in range(2 * REPLICAS)]
+        pairs = [(ports.pop(), ports.pop()) for _ in range(2 * REPLICAS + 1)]
         jwks = f"http://127.0.0.1:{pairs[0][1]}/.well-known/jwks.json"
         auth = {
             "LABELMESH_DATABASE_URL": self.auth_url,
@@ -163,15 +163,24 @@ class EdgeMesh(Door):
             "LABELMESH_S3_SECRET_KEY": s3.secret_key,
             "LABELMESH_S3_BUCKET": f"edge-{uuid.uuid4().hex[:8]}",
         }
+        targets = ",".join(f"127.0.0.1:{grpc_port}" for grpc_port, _ in pairs[REPLICAS : 2 * REPLICAS])
+        inference = {
+            **labeling,
+            "LABELMESH_DATABASE_URL": inference_url,
+            "LABELMESH_LABELING": f"ipv4:{targets}",
+            "LABELMESH_MODEL_SERVER": f"127.0.0.1:{ports.pop()}",
+        }
         self._auth_environment = auth
         self.auth = [Replica("auth", folder, *pair, auth) for pair in pairs[:REPLICAS]]
-        self.labeling = [Replica("labeling", folder, *pair, labeling) for pair in pairs[REPLICAS:]]
+        self.labeling = [Replica("labeling", folder, *pair, labeling) for pair in pairs[REPLICAS : 2 * REPLICAS]]
+        self.inference = Replica("inference", folder, *pairs[-1], inference)
         self.settings = GatewaySettings(
             listen=f"127.0.0.1:{self.port}",
             admin_port=self.admin_port,
             auth=tuple(f"127.0.0.1:{each.grpc_port}" for each in self.auth),
             auth_ops=tuple(f"127.0.0.1:{each.ops_port}" for each in self.auth),
             labeling=tuple(f"127.0.0.1:{each.grpc_port}" for each in self.labeling),
+            inference=(f"127.0.0.1:{self.inference.grpc_port}",),
             objects=s3.endpoint,
             **{"web_root": _web_page(folder / "page"), "sign_in_per_minute": 100_000, **settings},
         )
@@ -180,13 +189,17 @@ class EdgeMesh(Door):
     # --- life ---
 
     def start(self) -> None:
-        for replica in (*self.auth, *self.labeling):
+        for replica in self._replicas:
             replica.process.start()
-        for replica in (*self.auth, *self.labeling):
+        for replica in self._replicas:
             wait_until(replica.process, replica.ready, timeout=_READY_S)
         for name, role in ((ADMIN, "admin"), (ANNOTATOR, "annotator")):
             self._create_user(name, role)
         self.start_gateway()
+
+    @property
+    def _replicas(self) -> tuple[Replica, ...]:
+        return (*self.auth, *self.labeling, self.inference)
 
     def start_gateway(self) -> None:
         path = write(self.settings, self._folder / "gateway")
@@ -214,9 +227,9 @@ class EdgeMesh(Door):
     def stop(self) -> None:
         if self.gateway is not None:
             self.gateway.stop()
-        for replica in (*self.labeling, *self.auth):
+        for replica in reversed(self._replicas):
             replica.process.ask_to_stop()
-        for replica in (*self.labeling, *self.auth):
+        for replica in reversed(self._replicas):
             replica.process.stop()
 
     def _create_user(self, name: str, role: str) -> None:

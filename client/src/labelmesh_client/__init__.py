@@ -34,10 +34,12 @@ from labelmesh_client.errors import (
 )
 from labelmesh_client.images import Image
 from labelmesh_client.importing import ImageFile, ImportedFile, Outcome
+from labelmesh_client.inputs import Input, ObjectUrl, ProjectImage, Url
 from labelmesh_client.labeling import Lease, Leases, Nothing, NothingReason
 from labelmesh_client.labels import LabeledImage
 from labelmesh_client.manifests import manifest_text, parse_manifest, read_manifest
 from labelmesh_client.models import Check, CheckOutcome, Model, ModelVersion, Registration, Routing, Shadow, ShadowReport, VersionState
+from labelmesh_client.predictions import Answer, Prediction, PredictionFeedback, Question, Storage, Timing
 from labelmesh_client.projects import LabelClass, Project, ProjectFacts, ProjectState, classes_from_names
 from labelmesh_client.repository import ModelRepository
 from labelmesh_client.results import (
@@ -54,6 +56,7 @@ from labelmesh_client.results import (
     Segment,
     Segmentation,
 )
+from labelmesh_client.scoring import ScoringProgress
 from labelmesh_client.statistics import AnnotatorStatistics, ProjectStatistics, Statistics
 from labelmesh_client.tensors import Tensor
 from labelmesh_client.trainings import RunningTraining, Training, TrainingProgress, TrainingState
@@ -65,6 +68,7 @@ __all__ = [
     "AlreadyExists",
     "Annotation",
     "AnnotatorStatistics",
+    "Answer",
     "ApiKeyFacts",
     "AuthorKind",
     "Box",
@@ -84,6 +88,7 @@ __all__ = [
     "Image",
     "ImageFile",
     "ImportedFile",
+    "Input",
     "InvalidArgument",
     "Keypoint",
     "LabelClass",
@@ -98,15 +103,20 @@ __all__ = [
     "NotFound",
     "Nothing",
     "NothingReason",
+    "ObjectUrl",
     "OutOfRange",
     "Outcome",
     "PermissionDenied",
     "Pose",
     "Poses",
+    "Prediction",
+    "PredictionFeedback",
     "Project",
     "ProjectFacts",
+    "ProjectImage",
     "ProjectState",
     "ProjectStatistics",
+    "Question",
     "RawOutputs",
     "Registration",
     "ResourceExhausted",
@@ -114,6 +124,7 @@ __all__ = [
     "Role",
     "Routing",
     "RunningTraining",
+    "ScoringProgress",
     "Segment",
     "Segmentation",
     "ServerError",
@@ -122,12 +133,15 @@ __all__ = [
     "SignedIn",
     "SourceError",
     "Statistics",
+    "Storage",
     "Tensor",
+    "Timing",
     "Training",
     "TrainingProgress",
     "TrainingState",
     "Unauthenticated",
     "Unavailable",
+    "Url",
     "User",
     "Verdict",
     "VersionState",

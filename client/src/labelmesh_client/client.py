@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ssl
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from labelmesh.auth.v1 import sessions_pb2
 
-from labelmesh_client import projects
+from labelmesh_client import predictions, projects
 from labelmesh_client.accounts import ApiKeys, Users
 from labelmesh_client.address import LOCAL_ADDRESS, Address, parse_address
 from labelmesh_client.connection import Connection
@@ -19,7 +19,10 @@ from labelmesh_client.credentials import Credentials, choose_credentials
 from labelmesh_client.downloads import fetch
 from labelmesh_client.errors import ConfigurationError, NotFound
 from labelmesh_client.images import MAX_FILE_BYTES
+from labelmesh_client.inputs import Input
 from labelmesh_client.models import Models
+from labelmesh_client.predictions import Answer, Prediction, Predictions, Question
+from labelmesh_client.predictionstream import predict_stream
 from labelmesh_client.projects import LabelClass, Project
 from labelmesh_client.services import Services
 from labelmesh_client.timestamps import moment
@@ -73,6 +76,7 @@ class Client:
         self.api_keys = ApiKeys(self.services)
         self.models = Models(self.services)
         self.trainings = Trainings(self.services)
+        self.predictions = Predictions(self.services)
 
     def __enter__(self) -> Client:
         return self
@@ -146,6 +150,27 @@ class Client:
             suggestion_model=suggestion_model,
         )
         return Project(self, facts)
+
+    # Models
+
+    def predict(self, model: str | Question, given: Input) -> Prediction:
+        """What a model says of a picture: a file's content or path, an image of a project, an address, or a tensor.
+
+        Raises InvalidArgument for what is no picture, ResourceExhausted (MODEL_BUSY), Unavailable, DeadlineExceeded.
+
+        >>> client.predict("digits", Path("seven.png")).result.best.label
+        '7'
+        >>> client.predict(Question("digits", alias="canary", top_k=3), content)
+        """
+        return predictions.predict(self.services, Question.of(model), given)
+
+    def predict_batch(self, model: str | Question, given: Iterable[Input]) -> Iterator[Answer]:
+        """An answer or an error for each input, in their order, many to a call. See `predictions.predict_batch`."""
+        return predictions.predict_batch(self.services, Question.of(model), given)
+
+    def predict_stream(self, model: str | Question, given: Iterable[Input]) -> Iterator[Answer]:
+        """The same over a stream, for inputs as they come. See `predictionstream.predict_stream`."""
+        return predict_stream(self.services, Question.of(model), given)
 
     def download(self, url: str, *, max_bytes: int = MAX_FILE_BYTES, deadline_s: float = 60.0) -> bytes:
         """The file at an image's URL, which may be relative to the gateway. Raises DownloadError past `max_bytes` or `deadline_s`."""

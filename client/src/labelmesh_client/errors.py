@@ -139,11 +139,19 @@ _BY_CODE: dict[grpc.StatusCode, type[LabelmeshError]] = {
 
 def error_of(error: grpc.RpcError) -> LabelmeshError:
     """The typed error of a failed call, with the details that came along. Details that cannot be read are left out."""
-    kind = _BY_CODE.get(error.code(), ServerError)
-    message = error.details() or error.code().value[1]
+    return _error(_BY_CODE.get(error.code(), ServerError), error.details() or error.code().value[1], _details(error))
+
+
+def error_of_status(status: status_pb2.Status) -> LabelmeshError:
+    """The typed error that a message carries for one item among several."""
+    kind = next((kind for code, kind in _BY_CODE.items() if code.value[0] == status.code), ServerError)
+    return _error(kind, status.message or "it failed", list(status.details))
+
+
+def _error(kind: type[LabelmeshError], message: str, details: Sequence[Any]) -> LabelmeshError:
     reason, metadata, retry_after = "", {}, None
     violations: list[FieldViolation] = []
-    for detail in _details(error):
+    for detail in details:
         info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
         try:
             if detail.Unpack(info):

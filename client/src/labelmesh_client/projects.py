@@ -14,12 +14,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from labelmesh.labeling.v1 import projects_pb2
 
-from labelmesh_client import annotation, images, labels, priorities, statistics
+from labelmesh_client import annotation, images, labels, priorities, scoring, statistics
 from labelmesh_client.annotation import Annotation, AuthorKind, MachineLabel
 from labelmesh_client.images import Image
 from labelmesh_client.importing import ImageFile, ImportedFile, import_images
 from labelmesh_client.labeling import Leases
 from labelmesh_client.labels import LabeledImage
+from labelmesh_client.predictions import Question
+from labelmesh_client.scoring import ScoringProgress
 from labelmesh_client.services import Services
 from labelmesh_client.statistics import AnnotatorStatistics, ProjectStatistics, Statistics
 from labelmesh_client.timestamps import moment
@@ -178,6 +180,13 @@ class Project:
     def put_machine_labels(self, labels: Iterable[MachineLabel], *, model: str, model_version: str) -> int:
         """Puts a model's labels beside those of people. See `annotation.put_machine_labels`."""
         return annotation.put_machine_labels(self._services, self.id, labels, model=model, model_version=model_version)
+
+    def score(self, model: str | Question, *, suggest: bool = False, order: bool = False) -> Iterator[ScoringProgress]:
+        """Asks a classifier about every image that awaits labels; writes suggestions, the queue's order by doubt, or both.
+
+        Nothing happens unless the iterator is read. See `scoring.score_project`.
+        """
+        return scoring.score_project(self._services, self.id, Question.of(model), self.refresh, suggest=suggest, order=order)
 
     # Numbers
 

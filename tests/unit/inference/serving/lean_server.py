@@ -34,7 +34,9 @@ def doubled(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
 class LeanServer:
     """Serves one model, "m", in the versions given; `model` may be changed while it runs."""
 
-    def __init__(self, model: Model = doubled, *, versions: tuple[int, ...] = (1,), delay_s: float = 0, address: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, model: Model = doubled, *, versions: tuple[int, ...] = (1,), delay_s: float = 0, address: str = "127.0.0.1:0"
+    ) -> None:
         self.model = model
         self.versions = versions
         self.delay_s = delay_s
@@ -102,7 +104,9 @@ class LeanServer:
                 write_tensor(response.outputs[name], np.asarray(array))
         return response
 
-    def _metadata(self, request: serving_pb2.GetModelMetadataRequest, context: grpc.ServicerContext) -> serving_pb2.GetModelMetadataResponse:
+    def _metadata(
+        self, request: serving_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> serving_pb2.GetModelMetadataResponse:
         self._version(request.model_spec, context)
         signatures = serving_pb2.SignatureDefMap()
         made = signatures.signature_def["serving_default"]

@@ -24,7 +24,6 @@ from labelmesh_inference.serving.values import Array, Reply, ServedVersion, Sign
 DEFAULT_SIGNATURE = "serving_default"
 # For questions about models, which the model server answers from memory.
 _STATUS_TIMEOUT_S = 3.0
-_STATES_KEPT_S = 1.0
 _RETRY_AFTER_S = 1.0
 
 
@@ -37,8 +36,9 @@ class ModelServer:
     MODEL_REPLY_UNREADABLE).
     """
 
-    def __init__(self, target: str, *, max_message_bytes: int = MAX_MESSAGE_BYTES, silence_s: float = 6) -> None:
+    def __init__(self, target: str, *, max_message_bytes: int = MAX_MESSAGE_BYTES, silence_s: float = 6, states_kept_s: float = 1) -> None:
         self._channel = ServingChannel(target, max_message_bytes=max_message_bytes, silence_s=silence_s)
+        self._states_kept_s = states_kept_s
         self._states: dict[str, tuple[float, tuple[ServedVersion, ...]]] = {}
         self._states_lock = threading.Lock()
 
@@ -72,10 +72,10 @@ class ModelServer:
         return wire.read_status(reply)
 
     def states(self, model: str) -> tuple[ServedVersion, ...]:
-        """`versions` as of at most a second ago."""
+        """`versions` as of at most `states_kept_s` ago."""
         with self._states_lock:
             kept = self._states.get(model)
-        if kept is not None and time.monotonic() - kept[0] < _STATES_KEPT_S:
+        if kept is not None and time.monotonic() - kept[0] < self._states_kept_s:
             return kept[1]
         found = self.versions(model)
         with self._states_lock:

@@ -119,6 +119,10 @@ class Tensor:
             strings[:] = self.strings
             return strings.reshape(self.shape)
         stored: Array = np.frombuffer(self.content, STORAGE[self.data_type]).reshape(self.shape)
+        if self.data_type is DataType.BOOL:
+            # A byte may be anything; numpy believes that it is 0 or 1.
+            truths: Array = stored.view(np.uint8) != 0
+            return truths
         if self.data_type is DataType.BFLOAT16:
             return (stored.astype(np.uint32) << 16).view(np.float32)
         if self.data_type in _FLOAT8:

@@ -94,11 +94,25 @@ class LocalMesh:
         state = self.state()
         return [state["pid"], *(part["pid"] for part in state["parts"])]
 
+    def log(self, part: str) -> str:
+        """What the part has written so far; empty while it has no log."""
+        path = self.home / "data" / "logs" / f"{part}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def has_trained(self) -> bool:
+        """Whether the first training has ended, well or badly."""
+        said = self.log("mesh")
+        return "The model is ready" in said or "The model could not be trained" in said
+
     # --- calling it, as JSON over HTTP ---
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, token: str | None = None) -> tuple[int, Any]:
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, token: str | None = None, key: str | None = None
+    ) -> tuple[int, Any]:
         """Status and JSON of a call through the gateway; status 0 where nobody answers."""
-        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+        headers = {"content-type": "application/json"}
+        headers |= {"authorization": f"Bearer {token}"} if token else {}
+        headers |= {"x-api-key": key} if key else {}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.address + path, data, headers, method=method)
         try:
@@ -110,6 +124,12 @@ class LocalMesh:
             return error.code, json.loads(content) if content.startswith(b"{") else content
         except OSError:
             return 0, None
+
+    def api_key(self, *scopes: str) -> str:
+        """The secret of a new key of the administrator's."""
+        done = self.command("labelmesh", "keys", "create", "tests", *(word for scope in scopes for word in ("--scope", scope)))
+        assert done.returncode == 0, done.stdout
+        return done.stdout.split()[-1]
 
     def sign_in(self, name: str, password: str) -> str:
         """Signs in; returns the token."""

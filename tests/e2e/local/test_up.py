@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
+from labelmesh_local.postgres import Postgres
 
 from tests.support.mesh import GUEST, LocalMesh, alive, until
 
-PARTS = ("postgres", "objects", "auth", "labeling", "gateway")
+PARTS = ("postgres", "objects", "auth", "labeling", "inference", "gateway")
+QUICK = ("--no-demo", "--no-models")
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def test_the_page_is_served_at_the_address(mesh: LocalMesh) -> None:
 
 
 def test_a_restart_finds_everything_and_shows_the_password_only_once(own_mesh: LocalMesh) -> None:
-    said = own_mesh.up("--no-demo")
+    said = own_mesh.up(*QUICK)
     assert own_mesh.admin_password in said
     assert (own_mesh.home / "data" / "admin-password").stat().st_mode & 0o777 == 0o600
     assert own_mesh.admin_password not in (own_mesh.home / "data" / "logs" / "mesh.log").read_text()
@@ -62,20 +67,20 @@ def test_a_restart_finds_everything_and_shows_the_password_only_once(own_mesh: L
     own_mesh.down()
     # The supervisor says that it has stopped a moment before its process is gone.
     until(lambda: not [pid for pid in pids if alive(pid)], what="the end of all processes")
-    said = own_mesh.up("--no-demo")
+    said = own_mesh.up(*QUICK)
     assert own_mesh.admin_password not in said
     assert _project_names(own_mesh, own_mesh.sign_in("admin", own_mesh.admin_password)) == ["Kept"]
     assert own_mesh.state()["start_seconds"] < 15
 
 
 def test_the_demo_account_exists_in_the_demo_only(own_mesh: LocalMesh) -> None:
-    own_mesh.up("--no-demo")
+    own_mesh.up(*QUICK)
     status, reply = own_mesh.call("POST", "/v1/sessions", {"name": GUEST[0], "password": GUEST[1]})
     assert status == 401, reply
 
 
 def test_every_part_that_is_killed_comes_back_and_the_mesh_serves_again(own_mesh: LocalMesh) -> None:
-    own_mesh.up("--no-demo")
+    own_mesh.up(*QUICK)
     _make_project(own_mesh, "Kept")
     # One session for all of it: sign-ins are limited, and a session outlives every part.
     token = own_mesh.sign_in("admin", own_mesh.admin_password)
@@ -89,8 +94,52 @@ def test_every_part_that_is_killed_comes_back_and_the_mesh_serves_again(own_mesh
     assert log.count("was killed by SIGKILL while it was needed. It is started again in 0.5 s.") == len(PARTS)
 
 
+def test_every_part_that_hangs_comes_back_and_the_mesh_serves_again(own_mesh: LocalMesh) -> None:
+    own_mesh.environment["LABELMESH_HANG_SECONDS"] = "3"
+    own_mesh.up(*QUICK)
+    token = own_mesh.sign_in("admin", own_mesh.admin_password)
+    for name in PARTS:
+        os.kill(own_mesh.part(name)["pid"], signal.SIGSTOP)
+        until(lambda: own_mesh.part(name)["restarts"] == 1 and own_mesh.part(name)["phase"] == "ready", seconds=40, what=name)  # noqa: B023
+        until(lambda: own_mesh.call("GET", "/v1/projects", token=token)[0] == 200, what=f"an answer after {name} hung")
+    assert own_mesh.log("mesh").count("it is killed.") == len(PARTS)
+    assert {part["restarts"] for part in own_mesh.state()["parts"]} == {1}, "who waits for a part that hangs does not hang itself"
+
+
+def test_without_models_everything_else_works_and_predictions_say_why_not(own_mesh: LocalMesh) -> None:
+    own_mesh.up(*QUICK)
+    names = [part["name"] for part in own_mesh.state()["parts"]]
+    assert "modelserver" not in names
+    key = own_mesh.api_key("inference.predict")
+    status, reply = own_mesh.call("POST", "/predict", {"image": [[0] * 28] * 28}, key=key)
+    assert status in (404, 503), reply
+    assert {detail.get("reason") for detail in reply["details"]} & {"MODEL_SERVER_UNAVAILABLE", "MODEL_NOT_FOUND"}
+
+
+def test_data_of_a_mesh_without_inference_is_taken_over(own_mesh: LocalMesh) -> None:
+    """As the first version left it: no role, database, secret or folder of inference."""
+    own_mesh.up(*QUICK)
+    _make_project(own_mesh, "Kept")
+    own_mesh.down()
+    data = own_mesh.home / "data"
+    secrets = json.loads((data / "secrets.json").read_text())
+    del secrets["inference_database"]
+    (data / "secrets.json").write_text(json.dumps(secrets))
+    shutil.rmtree(data / "models", ignore_errors=True)
+    server = Postgres(data / "postgres")
+    server.start()
+    server.drop_database("inference")
+    with psycopg2.connect(server.admin_dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP ROLE inference")
+    connection.close()
+    server.stop()
+    own_mesh.up(*QUICK)
+    assert _project_names(own_mesh, own_mesh.sign_in("admin", own_mesh.admin_password)) == ["Kept"]
+    assert own_mesh.part("inference")["phase"] == "ready"
+
+
 def test_a_mesh_that_was_killed_leaves_no_process_and_starts_again(own_mesh: LocalMesh) -> None:
-    own_mesh.up("--no-demo")
+    own_mesh.up(*QUICK)
     _make_project(own_mesh, "Kept")
     pids = own_mesh.pids()
     os.kill(pids[0], signal.SIGKILL)
@@ -98,12 +147,12 @@ def test_a_mesh_that_was_killed_leaves_no_process_and_starts_again(own_mesh: Loc
     status = own_mesh.command("status")
     assert status.returncode == 5
     assert "is not running. The last mesh ended without stopping." in status.stdout
-    assert "its data is whole and is used again" in own_mesh.up("--no-demo")
+    assert "its data is whole and is used again" in own_mesh.up(*QUICK)
     assert _project_names(own_mesh, own_mesh.sign_in("admin", own_mesh.admin_password)) == ["Kept"]
 
 
 def test_ctrl_c_stops_everything_and_ends_well(own_mesh: LocalMesh) -> None:
-    process = own_mesh.up_in_front("--no-demo")
+    process = own_mesh.up_in_front(*QUICK)
     assert process.stdout is not None
     with process.stdout:
         until(lambda: own_mesh.state().get("phase") == "running", seconds=60, what="the start")
@@ -134,7 +183,7 @@ def test_a_second_mesh_on_the_same_data_is_told_where_the_first_is(mesh: LocalMe
 
 def test_a_part_that_cannot_start_is_a_sentence_with_its_log(own_mesh: LocalMesh) -> None:
     own_mesh.environment["LABELMESH_SESSION_IDLE_SECONDS"] = "soon"
-    done = own_mesh.command("up", "--no-demo", "--port", str(own_mesh.port))
+    done = own_mesh.command("up", *QUICK, "--port", str(own_mesh.port))
     assert done.returncode == 1
     assert "the auth service ended with exit code 2 before it was ready. Its log" in done.stdout
     assert "LABELMESH_SESSION_IDLE_SECONDS" in done.stdout
@@ -152,7 +201,7 @@ def test_status_logs_and_the_client_know_the_running_mesh(mesh: LocalMesh) -> No
 
 
 def test_reset_needs_a_yes_and_a_mesh_that_is_down(own_mesh: LocalMesh) -> None:
-    own_mesh.up("--no-demo")
+    own_mesh.up(*QUICK)
     assert own_mesh.command("reset", "--yes").returncode == 4
     own_mesh.down()
     assert own_mesh.command("reset").returncode == 1

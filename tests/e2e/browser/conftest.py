@@ -81,7 +81,7 @@ def office(mesh: LocalMesh) -> Office:
 def impatient_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMesh]:
     """A mesh without demo data whose sessions end after IDLE_SECONDS without activity."""
     mesh = LocalMesh(tmp_path_factory.mktemp("impatient"), LABELMESH_SESSION_IDLE_SECONDS=str(IDLE_SECONDS))
-    mesh.up("--no-demo")
+    mesh.up("--no-demo", "--no-models")
     yield mesh
     mesh.end()
 

@@ -17,9 +17,9 @@ _SIZES = (0.38, 1.05)
 _NARROWNESS = (0.5, 1.15)
 #: Of the free room beside a digit that became smaller, and pixels beyond it.
 _SHIFT_SHARE, _SHIFT_PIXELS = 0.8, 1.0
-#: Where grey becomes ink, and how sharply.
+#: Where grey becomes ink, and how many times as steeply at most.
 _INK_FROM = (0.25, 0.6)
-_SHARPNESS = (1.0, 6.0)
+_SHARPEST = 6.0
 _UNSHARPENED_SHARE = 0.15
 #: So many at a time that what is computed on the way stays small.
 _CHUNK = 2048
@@ -73,14 +73,15 @@ def _sampled(images: Images, x: NDArray[np.float32], y: NDArray[np.float32]) -> 
     lower = np.take_along_axis(padded, place + wide, 1) * (1 - right_share) + np.take_along_axis(padded, place + wide + 1, 1) * right_share
     values = upper * (1 - lower_share) + lower * lower_share
     values[outside] = 0.0
-    return values.reshape(images.shape).astype(np.float32)
+    sampled: Images = values.reshape(images.shape).astype(np.float32)
+    return sampled
 
 
 def _inked(images: Images, rng: np.random.Generator) -> Images:
     """A thicker or thinner pen, with soft or crisp edges; black stays black."""
     count = len(images)
     start = rng.uniform(*_INK_FROM, (count, 1, 1)).astype(np.float32)
-    gain = np.exp(rng.uniform(*np.log(_SHARPNESS), (count, 1, 1))).astype(np.float32)
+    gain = np.exp(rng.uniform(0.0, np.log(_SHARPEST), (count, 1, 1))).astype(np.float32)
     ground = np.clip(0.5 - start * gain, 0.0, 1.0)
     sharp = (np.clip((images - start) * gain + 0.5, 0.0, 1.0) - ground) / (1.0 - ground)
     unsharpened = rng.random((count, 1, 1)) < _UNSHARPENED_SHARE

@@ -84,7 +84,7 @@ class Keeper:
         self._on_progress(shown)
 
     def confirm(self) -> None:
-        """Returns when the mesh has said just now that the training is ours. Raises TrainingLost; Unavailable and the like when it is away."""
+        """Returns when the mesh has said just now that the training is ours. Raises TrainingLost; Unavailable when it is away."""
         with self._sending:
             with self._changed:
                 self._check()

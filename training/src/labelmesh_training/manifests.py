@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import yaml
-from google.protobuf.json_format import MessageToDict
 from labelmesh.inference.v1 import manifests_pb2, tensors_pb2
 
 from labelmesh_training.examples import CLASSES
 from labelmesh_training.preparation import SCALE, SIDE
 
-#: Where the manifest lies in the folder of a version.
-MANIFEST = "assets.extra/labelmesh.yaml"
-#: Where TensorFlow Serving looks for calls to make before a version answers.
-WARM_UP = "assets.extra/tf_serving_warmup_requests"
 #: What MegaDetector tells apart, from index 1; vehicles since version 4.
 MEGADETECTOR_LABELS = ("animal", "person", "vehicle")
 #: Under this MegaDetector's own tools show nothing.
@@ -67,9 +61,3 @@ def detector_manifest(model: str, signature: str, *, labels: Sequence[str], coun
     manifest.batching.max_calls_in_flight = 2
     manifest.batching.timeout.FromSeconds(60)
     return manifest
-
-
-def as_yaml(manifest: manifests_pb2.ModelManifest) -> str:
-    """The manifest as it lies beside a SavedModel: YAML with the field names of the contract."""
-    text: str = yaml.safe_dump(MessageToDict(manifest, preserving_proto_field_name=True), sort_keys=False, allow_unicode=True, width=120)
-    return text

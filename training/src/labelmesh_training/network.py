@@ -7,22 +7,17 @@ in the middle. That is part of the model, so that a small digit in a corner of a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Read when TensorFlow is imported: only errors are said, and another backend that somebody has set for Keras is not for this network.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from labelmesh_training.augmentation import augmented
 from labelmesh_training.preparation import SIDE
+from labelmesh_training.tensorflow import tf
 from labelmesh_training.values import Images, Pictures
 
 CLASSES = 10
@@ -158,11 +153,3 @@ class DigitNetwork:
             return images[..., np.newaxis]
         parts = [images[start : start + _ANSWER_BATCH, ..., np.newaxis] for start in range(0, len(images), _ANSWER_BATCH)]
         return np.concatenate([centred(tf.constant(part)).numpy() for part in parts])
-
-
-def answers_of(folder: Path, images: Images) -> NDArray[np.float32]:
-    """What a SavedModel of digits says, loaded as the model server loads it. Raises what TensorFlow raises when it cannot be loaded."""
-    loaded = tf.saved_model.load(str(folder))
-    answer = loaded.signatures["serving_default"]
-    probabilities: NDArray[np.float32] = answer(images=tf.constant(images[..., np.newaxis]))["probabilities"].numpy()
-    return probabilities

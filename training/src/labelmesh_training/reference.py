@@ -14,7 +14,7 @@ from labelmesh_training.preparation import prepare
 
 
 def bundled_digits() -> Iterator[Example]:
-    """The 1,797 digits of scikit-learn, as the files that `labelmesh demo digits` imports: a project that has them has the same contents."""
+    """The 1,797 digits of scikit-learn, as the files that `labelmesh demo digits` imports: to a project that has them nothing new."""
     for digit in digits():
         yield _example(digit.png, digit.target)
 

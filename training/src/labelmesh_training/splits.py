@@ -4,6 +4,7 @@ from __future__ import annotations
 
 #: Of all pictures.
 HELD_OUT_SHARE = 0.2
+#: 52 bits of the hash: what a float holds.
 _DIGITS = 13
 
 
@@ -13,4 +14,4 @@ def is_held_out(sha256: str) -> bool:
     Decided by the content alone: the same picture is on the same side in every training, in every project and on every machine, so that a
     version is never measured on what an earlier one has learned.
     """
-    return int(sha256[:_DIGITS], 16) < HELD_OUT_SHARE * 16**_DIGITS
+    return int(sha256[:_DIGITS], 16) / float(16**_DIGITS) < HELD_OUT_SHARE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,36 +11,13 @@ from labelmesh.labeling.v1 import annotations_pb2_grpc, images_pb2_grpc, project
 from labelmesh.labeling.v1 import images_pb2 as img
 from labelmesh.labeling.v1 import projects_pb2 as prj
 
+from labelmesh_inference.labeling.images import AwaitingImage, ImagePage, Suggestion
+
 SERVICES = [
     prj.DESCRIPTOR.services_by_name["ProjectService"],
     img.DESCRIPTOR.services_by_name["ImageService"],
     ann.DESCRIPTOR.services_by_name["AnnotationService"],
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitingImage:
-    """An image that awaits labels, and where its file can be read for some minutes."""
-
-    image_id: UUID
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImagePage:
-    """Some images in the order they came, and the token of those after them, empty at the end."""
-
-    images: tuple[AwaitingImage, ...]
-    next_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """What a model says of an image."""
-
-    image_id: UUID
-    class_id: str
-    score: float
 
 
 _MOST_PAGES = 20
@@ -70,7 +46,7 @@ class Labeling:
         """Images that await labels, in the order they came."""
         request = img.ListImagesRequest(project_id=str(project_id), page_size=size, page_token=token, awaiting=True)
         reply = self._images.ListImages(request)
-        return ImagePage(tuple(AwaitingImage(UUID(image.id), image.url) for image in reply.images), reply.next_page_token)
+        return ImagePage(tuple(AwaitingImage(UUID(image.id), image.url, image.size_bytes) for image in reply.images), reply.next_page_token)
 
     def awaiting_count(self, project_id: UUID) -> int:
         """How many images await labels."""

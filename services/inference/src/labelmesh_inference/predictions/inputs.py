@@ -16,10 +16,11 @@ from labelmesh_inference.serving.values import Tensor
 
 @dataclass(frozen=True, slots=True)
 class ProjectImage:
-    """An image of a labeling project."""
+    """An image of a labeling project, and where its file can be read for some minutes, if that is known already."""
 
     project_id: UUID
     image_id: UUID
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Sources:
         try:
             match source:
                 case ProjectImage():
-                    address = self._images.address(source.project_id, source.image_id)
+                    address = source.address or self._images.address(source.project_id, source.image_id)
                     return self._objects.get_public(address, max_bytes=MAX_BYTES, field="input.project_image")
                 case ObjectAddress():
                     return self._objects.get_public(source.address, max_bytes=MAX_BYTES, field="input.object_url")

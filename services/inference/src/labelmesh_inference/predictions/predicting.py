@@ -57,6 +57,8 @@ class Group:
 
     origin: Origin
     outcomes: Sequence[Prediction | MeshError]
+    # What the predictions among them say, None for the others.
+    results: Sequence[Result | None] = ()
 
 
 class Predicting:
@@ -137,7 +139,8 @@ class Predicting:
                 return Group(origin, ()), before
         self._shadows.offer(target, answered, ids)
         made = iter(predictions)
-        return Group(origin, [next(made) if item.result is not None else _failure(item) for item in items]), None
+        outcomes = [next(made) if item.result is not None else _failure(item) for item in items]
+        return Group(origin, outcomes, [item.result for item in items]), None
 
     def _prediction(self, item: Item, prediction_id: str, total_s: float, *, with_picture: bool) -> Prediction:
         answer, prepared, result, source = item.answer, item.prepared, item.result, item.source

@@ -1,0 +1,1 @@
+"""Predictions that flow into labeling."""

@@ -45,7 +45,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--labels",
         metavar="FILE",
         type=Path,
-        help=f"names of the classes from 1 on, one a line (default: {', '.join(MEGADETECTOR_LABELS)})",
+        help=f"names of the classes from 1, one a line (default: {', '.join(MEGADETECTOR_LABELS)})",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="the folder to write, which must not be there yet (default: NAME)")
 

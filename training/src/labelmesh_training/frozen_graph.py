@@ -30,7 +30,7 @@ _MAX_BYTES = 2**31
 
 @dataclass(frozen=True)
 class Detector:
-    """A graph that was read. `batch` is how many pictures it takes at once, None for any number; `counted`: it says how many boxes count."""
+    """A graph that was read. `batch` is how many pictures it takes at once, None for any; `counted`: it says how many boxes count."""
 
     function: Any
     batch: int | None
@@ -38,7 +38,7 @@ class Detector:
 
 
 def read_detector(path: Path) -> Detector:
-    """Reads a frozen graph. Raises SourceError: it cannot be read, is none, or has not the tensors of a detector (then it says which it has)."""
+    """Reads a frozen graph. Raises SourceError: it cannot be read, is none, or has other tensors than a detector (named then)."""
     graph = _read(path)
     names = {node.name for node in graph.node}
     missing = [f"{name}:0" for name in (INPUT, *NEEDED_OUTPUTS) if name not in names]

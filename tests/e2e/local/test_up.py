@@ -94,16 +94,19 @@ def test_every_part_that_is_killed_comes_back_and_the_mesh_serves_again(own_mesh
     assert log.count("was killed by SIGKILL while it was needed. It is started again in 0.5 s.") == len(PARTS)
 
 
-def test_every_part_that_hangs_comes_back_and_the_mesh_serves_again(own_mesh: LocalMesh) -> None:
-    own_mesh.environment["LABELMESH_HANG_SECONDS"] = "3"
+def test_parts_that_hang_come_back_and_the_mesh_serves_again(own_mesh: LocalMesh) -> None:
+    """One of each kind: a database, a service, a proxy."""
+    own_mesh.environment["LABELMESH_HANG_SECONDS"] = "1.5"
     own_mesh.up(*QUICK)
     token = own_mesh.sign_in("admin", own_mesh.admin_password)
-    for name in PARTS:
+    hanging = ("postgres", "inference", "gateway")
+    for name in hanging:
         os.kill(own_mesh.part(name)["pid"], signal.SIGSTOP)
         until(lambda: own_mesh.part(name)["restarts"] == 1 and own_mesh.part(name)["phase"] == "ready", seconds=40, what=name)  # noqa: B023
         until(lambda: own_mesh.call("GET", "/v1/projects", token=token)[0] == 200, what=f"an answer after {name} hung")
-    assert own_mesh.log("mesh").count("it is killed.") == len(PARTS)
-    assert {part["restarts"] for part in own_mesh.state()["parts"]} == {1}, "who waits for a part that hangs does not hang itself"
+    restarted = {part["name"] for part in own_mesh.state()["parts"] if part["restarts"]}
+    assert restarted == set(hanging), "who waits for a part that hangs does not hang itself"
+    assert own_mesh.log("mesh").count("it is killed.") == len(hanging)
 
 
 def test_without_models_everything_else_works_and_predictions_say_why_not(own_mesh: LocalMesh) -> None:

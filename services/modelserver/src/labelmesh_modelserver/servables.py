@@ -72,6 +72,8 @@ class _Version(Generic[S]):
         self.wanted = True
         self.state = State.START
         self.in_flight = 0
+        # Whether it has been tried: one that is tried again every minute is no longer waited for.
+        self.tried = False
         self.servable: S | None = None
         # Wakes a load that waits for its next try, once the version is not wanted any more.
         self.unwanted = threading.Event()
@@ -154,7 +156,10 @@ class Servables(Generic[S]):
             return frozenset(self._serving.get(model, ()))
 
     def wait_until_loaded(self, models: Iterable[str], give_up: Callable[[], bool], poll_s: float = 0.5) -> None:
-        """Returns when every model has an available version. Wakes up to ask `give_up` every `poll_s` seconds.
+        """Returns when every model has an available version and each of its other versions has been tried once.
+
+        TensorFlow Serving waits for one version only; then a restart would answer NOT_FOUND for the others for a moment.
+        Wakes up to ask `give_up` every `poll_s` seconds.
 
         Raises:
             ServingError: UNKNOWN, naming versions and errors, where every wanted version of a model has failed;
@@ -163,7 +168,7 @@ class Servables(Generic[S]):
         names = set(models)
         with self._changed:
             while True:
-                waiting = {name for name in names if not self._serving.get(name)}
+                waiting = {name for name in names if not self._is_loaded(name)}
                 failed = {name for name in waiting if self._has_failed(name)}
                 if not waiting - failed:
                     break
@@ -188,6 +193,11 @@ class Servables(Generic[S]):
                 self._changed.wait(left)
         self._loads.shutdown(wait=False, cancel_futures=True)
         self._unloads.shutdown(wait=False, cancel_futures=True)
+
+    def _is_loaded(self, model: str) -> bool:
+        """Whether a version answers and every other one has been tried."""
+        versions = self._managed.get(model, {}).values()
+        return bool(self._serving.get(model)) and all(version.tried for version in versions if version.wanted)
 
     def _has_failed(self, model: str) -> bool:
         """Whether nothing more can come of the versions wanted now: all have ended."""
@@ -297,6 +307,9 @@ class Servables(Generic[S]):
             else:
                 self._loaded(version, servable)
                 return
+            with self._changed:
+                version.tried = True
+                self._changed.notify_all()
             left = self._retries.count - attempt
             _log.error(
                 "Servable: {name: %s version: %d} cannot be loaded: %s%s",
@@ -311,6 +324,7 @@ class Servables(Generic[S]):
     def _loaded(self, version: _Version[S], servable: S) -> None:
         with self._changed:
             version.servable = servable
+            version.tried = True
             self._set(version, State.AVAILABLE)
             self._settle()
         _log.info("Successfully loaded servable version {name: %s version: %d}", version.model, version.number)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from labelmesh_modelserver.flags import parse
+from labelmesh_modelserver.statuses import Code, ServingError
+
+
+def test_the_defaults_are_tensorflow_servings() -> None:
+    """Source: model_servers/main.cc and server.h, Server::Options."""
+    flags = parse(["--model_base_path=/m"])
+    assert (flags.port, flags.rest_api_port, flags.model_name, flags.saved_model_tags) == (8500, 0, "default", "serve")
+    assert (flags.file_system_poll_wait_seconds, flags.model_config_file_poll_wait_seconds) == (1, 0)
+    assert (flags.max_num_load_retries, flags.load_retry_interval_micros) == (5, 60_000_000)
+    assert (flags.enable_batching, flags.enable_model_warmup, flags.enforce_session_run_timeout) == (False, True, True)
+    assert (flags.allow_version_labels_for_unavailable_models, flags.enable_signature_method_name_check) == (False, False)
+    assert flags.per_process_gpu_memory_fraction == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("--enable_batching", True), ("--enable_batching=true", True), ("--enable_batching=1", True), ("--enable_batching=false", False)],
+)
+def test_booleans_are_written_as_tensorflow_takes_them(given: str, wanted: bool) -> None:
+    assert parse(["--model_base_path=/m", given]).enable_batching is wanted
+
+
+def test_channel_arguments_that_look_like_numbers_are_numbers() -> None:
+    flags = parse(["--model_base_path=/m", "--grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.lb=x"])
+    assert flags.grpc_channel_arguments == (("grpc.max_connection_age_ms", 2000), ("grpc.lb", "x"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
+        (
+            ["--model_base_path=/m", "--batching_parameters_file=/b"],
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true.",
+        ),
+        (
+            [
+                "--model_base_path=/m",
+                "--tensorflow_session_parallelism=1",
+                "--tensorflow_intra_op_parallelism=1",
+                "--tensorflow_inter_op_parallelism=1",
+            ],
+            "Either configure server_options.tensorflow_session_parallelism or (server_options.tensorflow_intra_op_parallelism, "
+            "server_options.tensorflow_inter_op_parallelism) separately. You cannot configure all.",
+        ),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused_in_tensorflow_servings_words(arguments: list[str], text: str) -> None:
+    """Source: model_servers/server.cc, Server::BuildAndStart."""
+    with pytest.raises(ServingError) as refused:
+        parse(arguments)
+    assert (refused.value.code, refused.value.text) == (Code.INVALID_ARGUMENT, text)
+
+
+def test_help_says_that_this_is_not_tensorflow_serving_and_costs_no_tensorflow() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "labelmesh_modelserver", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert "It is not TensorFlow Serving." in done.stdout
+    assert " labelmesh_modelserver.flags\n" in done.stderr
+    assert " tensorflow\n" not in done.stderr

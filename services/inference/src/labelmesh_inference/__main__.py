@@ -6,24 +6,53 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 
-from labelmesh.inference.v1 import models_pb2, models_pb2_grpc, trainings_pb2, trainings_pb2_grpc
+from labelmesh.inference.v1 import (
+    classic_pb2,
+    classic_pb2_grpc,
+    models_pb2,
+    models_pb2_grpc,
+    predictions_pb2,
+    predictions_pb2_grpc,
+    scoring_pb2,
+    scoring_pb2_grpc,
+    trainings_pb2,
+    trainings_pb2_grpc,
+)
+from labelmesh_chassis.channels import open_channel
 from labelmesh_chassis.database import Database, migrate
 from labelmesh_chassis.errors import MeshError
+from labelmesh_chassis.fetching import fetch
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
 from labelmesh_chassis.objects import ObjectStore
 from labelmesh_chassis.server import MeshServer, ServerBuilder
 from labelmesh_chassis.settings import ServiceSettings, load_settings
 from labelmesh_chassis.streams import Feed
 from labelmesh_chassis.telemetry import configure_logging
+from prometheus_client import CollectorRegistry
 
 from labelmesh_inference.answers import sweep_answers
-from labelmesh_inference.housekeeping import Housekeeper
+from labelmesh_inference.classic.servicer import ClassicServicer
+from labelmesh_inference.housekeeping import Housekeeper, Sweep
+from labelmesh_inference.labeling.wire import SERVICES as LABELING_SERVICES
+from labelmesh_inference.labeling.wire import Labeling
+from labelmesh_inference.predictions.album import Album
+from labelmesh_inference.predictions.asking import Asking, Readers
+from labelmesh_inference.predictions.inputs import Sources
+from labelmesh_inference.predictions.pictures import DecoderGate
+from labelmesh_inference.predictions.predicting import Predicting
+from labelmesh_inference.predictions.servicer import PredictionParts, PredictionServicer
+from labelmesh_inference.predictions.shadowing import Shadows
+from labelmesh_inference.predictions.storage import PredictionStore, sweep_shadows
+from labelmesh_inference.predictions.streaming import Pipelines
+from labelmesh_inference.predictions.wire import encoded
 from labelmesh_inference.registry.catalogue import Catalogue
 from labelmesh_inference.registry.control import RoutingControl
 from labelmesh_inference.registry.registration import Registrar
 from labelmesh_inference.registry.registry import Registry
 from labelmesh_inference.registry.servicer import ModelServicer, RegistryParts, TrainingServicer
 from labelmesh_inference.registry.trainings import Starter, load_training, sweep_lost
+from labelmesh_inference.scoring.scoring import Scoring
+from labelmesh_inference.scoring.servicer import ScoringServicer
 from labelmesh_inference.serving.batching import ModelCalls
 from labelmesh_inference.serving.client import ModelServer
 from labelmesh_inference.settings import InferenceSettings
@@ -31,6 +60,11 @@ from labelmesh_inference.settings import InferenceSettings
 MIGRATIONS = "labelmesh_inference.migrations"
 _MIGRATION_LOCK = 0x696E666572
 _SWEPT_AT_ONCE = 1000
+# Predictions come by the thousand, pictures are deleted one by one.
+_PREDICTIONS_SWEPT_AT_ONCE = 5000
+_PICTURES_SWEPT_AT_ONCE = 200
+# Of one picture from an address outside.
+_FETCH_S = 8.0
 
 
 def migrate_database(url: str) -> None:
@@ -54,6 +88,10 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     server = ModelServer(settings.model_server)
     calls = ModelCalls(server, registry=builder.registry)
     registry = Registry(database, server)
+    readers = Readers(DecoderGate())
+    # Calls of their own: a shadow that hangs takes no place of the version that answers.
+    shadow_calls = ModelCalls(server, registry=CollectorRegistry())
+    shadows = Shadows(database, shadow_calls, readers)
     registry_parts = RegistryParts(
         database,
         Catalogue(database, server),
@@ -61,9 +99,23 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
         Registrar(database, server, calls, registry, lease_s=settings.training_lease_s),
         Feed(partial(load_training, database), most_watchers=settings.most_watchers),
         Starter(database, server, lease_s=settings.training_lease_s),
-        dropped_shadows=lambda: 0,
+        dropped_shadows=lambda: shadows.dropped,
     )
-    housekeeper = Housekeeper(database, [partial(sweep_answers, limit=_SWEPT_AT_ONCE), partial(sweep_lost, limit=_SWEPT_AT_ONCE)])
+    album = Album(database, objects)
+    store = PredictionStore(database, album)
+    days = settings.prediction_retention_days
+    sweeps: list[Sweep] = [partial(sweep_answers, limit=_SWEPT_AT_ONCE), partial(sweep_lost, limit=_SWEPT_AT_ONCE)]
+    if days:
+        sweeps += [partial(store.sweep, days=days, limit=_PREDICTIONS_SWEPT_AT_ONCE)]
+        sweeps += [partial(sweep_shadows, days=days, limit=_PREDICTIONS_SWEPT_AT_ONCE)]
+    housekeeper = Housekeeper(database, [*sweeps, partial(album.sweep, limit=_PICTURES_SWEPT_AT_ONCE)])
+    labeling_channel = open_channel(settings.labeling, LABELING_SERVICES)
+    labeling = Labeling(labeling_channel)
+    sources = Sources(labeling, objects, lambda url, most: fetch(url, max_bytes=most, timeout_s=_FETCH_S).content)
+    asking = Asking(calls, sources, readers)
+    predicting = Predicting(registry, asking, store, shadows, encoded)
+    pipelines = Pipelines(most_streams=settings.most_watchers)
+    scoring = Scoring(database, labeling, predicting)
     builder.add(
         models_pb2.DESCRIPTOR.services_by_name["ModelService"],
         models_pb2_grpc.add_ModelServiceServicer_to_server,
@@ -74,12 +126,30 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
         trainings_pb2_grpc.add_TrainingServiceServicer_to_server,
         TrainingServicer(registry_parts),
     )
+    builder.add(
+        predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"],
+        predictions_pb2_grpc.add_PredictionServiceServicer_to_server,
+        PredictionServicer(PredictionParts(predicting, store, objects, pipelines)),
+    )
+    builder.add(
+        scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"],
+        scoring_pb2_grpc.add_ScoringServiceServicer_to_server,
+        ScoringServicer(scoring),
+    )
+    builder.add(
+        classic_pb2.DESCRIPTOR.services_by_name["ClassicService"],
+        classic_pb2_grpc.add_ClassicServiceServicer_to_server,
+        ClassicServicer(predicting, settings.classic_model),
+    )
     builder.check("database", database.is_up)
     builder.on_stop(database.close)
     builder.on_stop(server.close)
+    for close in (labeling_channel.close, calls.close, shadow_calls.close, asking.close, pipelines.close, scoring.close, shadows.stop):
+        builder.on_stop(close)
     builder.on_stop(housekeeper.stop)
     objects.ensure_bucket()
     housekeeper.start()
+    shadows.start()
     return builder.build()
 
 

@@ -170,7 +170,7 @@ class Scoring:
         )
 
     def _suggest(self, project_id: UUID, target: Target, suggestions: Sequence[Suggestion]) -> None:
-        """Writes those that do not stand yet. Who scores the same project by the same version waits meanwhile, so that none stands twice."""
+        """Writes those that do not stand yet. Who scores the same project by the same version waits, so that none stands twice."""
         if not suggestions:
             return
         name = f"{project_id} {target.model} {target.version}"

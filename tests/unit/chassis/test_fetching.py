@@ -341,7 +341,7 @@ def test_redirects_are_followed_three_times_and_no_more(serve: Callable[..., Ser
 def test_a_redirect_is_checked_like_the_first_address(serve: Callable[..., Server], code: int, to: str) -> None:
     server = serve(whole(b"", f"Location: {to}", "Content-Length: 0", status=f"{code} Moved"))
     # The test's server is on loopback, so what leads to port 80 of it is refused by its port.
-    options = {"allowed_ports": {server.port}} if "127.0.0.1" in to else {}
+    options: dict[str, Any] = {"allowed_ports": {server.port}} if "127.0.0.1" in to else {}
     found = refusal(lambda: get(server, resolver={"pictures.example": ["127.0.0.1"]}.__getitem__, **options))
     assert found.reason == "URL_REFUSED"
     assert len(server.requests) == 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +15,7 @@ from enum import StrEnum
 from labelmesh.inference.v1 import predictions_pb2
 
 from labelmesh_client.batches import by_weight
-from labelmesh_client.errors import LabelmeshError, error_of_status
+from labelmesh_client.errors import LabelmeshError, ResourceExhausted, error_of_status
 from labelmesh_client.inputs import Input, ProjectImage, input_message, tried, weight
 from labelmesh_client.results import Result, result_from_wire
 from labelmesh_client.services import Services
@@ -20,7 +24,9 @@ from labelmesh_client.timestamps import moment
 _PAGE = 500
 #: What one call takes, less what framing needs.
 MAX_BATCH_BYTES = 24 * 1024 * 1024 - 64 * 1024
-MAX_BATCH_INPUTS = 1024
+MOST_BATCH_INPUTS = 1024
+#: A model that is busy is given this long at least.
+_BUSY_PAUSE_S = 0.1
 
 
 class Storage(StrEnum):
@@ -162,19 +168,69 @@ def predict(services: Services, question: Question, given: Input) -> Prediction:
     return Prediction.from_wire(services.predictions.Predict(request).prediction)
 
 
-def predict_batch(services: Services, question: Question, given: Iterable[Input]) -> Iterator[Answer]:
-    """An answer or an error for each input, in their order; batches of up to 24 MiB go one after the other as the caller reads.
+def predict_batch(
+    services: Services, question: Question, given: Iterable[Input], *, workers: int = 2, most_inputs: int = 64, patience_s: float = 60.0
+) -> Iterator[Answer]:
+    """An answer or an error for each input, in their order.
 
-    What is wrong with all (no such model, the model server is away) is raised.
+    Calls of up to `most_inputs` (1 to 1,024) and 24 MiB go out as the caller reads, `workers` (1 to 16) of them at once, each in memory.
+    Inputs that a busy model turned away are sent again for `patience_s` seconds. What is wrong with all (no such model, the model server is
+    away) is raised.
     """
-    for part in by_weight(map(tried, given), weight, lambda: MAX_BATCH_BYTES, MAX_BATCH_INPUTS):
-        messages = [one for one in part if not isinstance(one, LabelmeshError)]
-        answers: Iterator[Answer] = iter(())
-        if messages:
-            request = predictions_pb2.PredictBatchRequest(model=question.choice(), inputs=messages, settings=question.settings())
-            answers = map(answer_of, services.predictions.PredictBatch(request).items)
-        for one in part:
-            yield one if isinstance(one, LabelmeshError) else next(answers)
+    if not 1 <= workers <= 16 or not 1 <= most_inputs <= MOST_BATCH_INPUTS:
+        raise ValueError("workers must be 1 to 16, most_inputs 1 to 1,024")
+    pending: deque[Future[list[Answer]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="labelmesh-predict")
+    try:
+        for part in by_weight(map(tried, given), weight, lambda: MAX_BATCH_BYTES, most_inputs):
+            pending.append(pool.submit(_ask_batch, services, question, part, patience_s))
+            while len(pending) > workers or (pending and pending[0].done()):
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ask_batch(
+    services: Services, question: Question, part: Sequence[predictions_pb2.Input | LabelmeshError], patience_s: float
+) -> list[Answer]:
+    answers: dict[int, Answer] = {}
+    open_inputs: dict[int, predictions_pb2.Input] = {}
+    for place, one in enumerate(part):
+        if isinstance(one, LabelmeshError):
+            answers[place] = one
+        else:
+            open_inputs[place] = one
+    give_up = time.monotonic() + patience_s
+    while open_inputs:
+        request = predictions_pb2.PredictBatchRequest(
+            model=question.choice(), inputs=list(open_inputs.values()), settings=question.settings()
+        )
+        wait = 0.0
+        try:
+            items = services.predictions.PredictBatch(request).items
+        except ResourceExhausted as error:
+            if not _is_worth_waiting(error, give_up):
+                raise
+            wait = error.retry_after or 0.0
+        else:
+            for place, item in zip(list(open_inputs), items, strict=True):
+                answer = answer_of(item)
+                if isinstance(answer, LabelmeshError) and _is_worth_waiting(answer, give_up):
+                    wait = max(wait, answer.retry_after or 0.0)
+                else:
+                    answers[place] = answer
+                    del open_inputs[place]
+        if open_inputs:
+            services.connection.pause(max(wait, _BUSY_PAUSE_S) * random.uniform(1.0, 1.5))
+    return [answers[place] for place in range(len(part))]
+
+
+def _is_worth_waiting(error: LabelmeshError, give_up: float) -> bool:
+    if not isinstance(error, ResourceExhausted) or error.retry_after is None:
+        return False
+    return time.monotonic() + max(error.retry_after, _BUSY_PAUSE_S) < give_up
 
 
 class Predictions:

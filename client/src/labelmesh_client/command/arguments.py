@@ -13,9 +13,9 @@ Handler = Callable[[argparse.Namespace, Terminal], int]
 Commands = argparse._SubParsersAction  # the type argparse gives its groups of commands has no public name
 
 
-def add_group(commands: Commands[argparse.ArgumentParser], name: str, summary: str) -> Commands[argparse.ArgumentParser]:
-    """A command that only has commands of its own, e.g. `labelmesh projects`."""
-    parser = commands.add_parser(name, help=summary, description=summary)
+def add_group(commands: Commands[argparse.ArgumentParser], name: str, summary: str, *, more: str = "") -> Commands[argparse.ArgumentParser]:
+    """A command that only has commands of its own, e.g. `labelmesh projects`; `more` is said in its own help alone."""
+    parser = commands.add_parser(name, help=summary, description=f"{summary} {more}".strip())
     return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
@@ -61,6 +61,14 @@ def workers(text: str) -> int:
     """An argument that is a number of batches to send at once, 1 to 64."""
     number = int(text)
     if not 1 <= number <= 64:
+        raise ValueError(text)
+    return number
+
+
+def share(text: str) -> float:
+    """An argument that is a number from 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
         raise ValueError(text)
     return number
 

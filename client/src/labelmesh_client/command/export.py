@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
@@ -13,8 +12,8 @@ from typing import TextIO
 from labelmesh_client.annotation import Annotation, AuthorKind
 from labelmesh_client.command.access import open_client
 from labelmesh_client.command.arguments import Commands, add_command, add_group, add_project_argument
+from labelmesh_client.command.files import appearing
 from labelmesh_client.command.terminal import Terminal, as_json
-from labelmesh_client.errors import ConfigurationError
 
 _COLUMNS = [field.name for field in dataclasses.fields(Annotation)]
 
@@ -47,22 +46,10 @@ def export(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if arguments.output is None:
             count = _write(annotations, arguments.format, terminal.stdout)
         else:
-            count = _write_file(annotations, arguments.format, arguments.output)
+            with appearing(arguments.output) as file:
+                count = _write(annotations, arguments.format, file)
     terminal.say(f"{count:,} annotations")
     return 0
-
-
-def _write_file(annotations: Iterable[Annotation], form: str, path: Path) -> int:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as out:
-            count = _write(annotations, form, out)
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
 
 
 def _write(annotations: Iterable[Annotation], form: str, out: TextIO) -> int:

@@ -13,7 +13,7 @@ from labelmesh_client.command.access import open_client
 from labelmesh_client.command.arguments import Commands, add_command, add_group, add_json_argument, not_negative, positive, workers
 from labelmesh_client.command.progress import Progress, duration
 from labelmesh_client.command.terminal import Terminal
-from labelmesh_client.errors import ConfigurationError, NotFound
+from labelmesh_client.errors import ConfigurationError, NotFound, PermissionDenied
 from labelmesh_client.importing import ImageFile, Outcome
 from labelmesh_client.projects import LabelClass, Project, classes_from_names
 from labelmesh_client.sources.digits import COUNT, digits
@@ -21,6 +21,8 @@ from labelmesh_client.sources.folder import ENDINGS, scan_folder
 from labelmesh_client.sources.mnist import Split, download, read_split
 
 DIGITS_PROJECT = "Handwritten digits"
+#: Whose suggestions its annotators may be shown.
+DIGITS_MODEL = "digits"
 MNIST_PROJECT = "MNIST handwritten digits"
 MNIST_MODEL = "mnist-labels"
 MNIST_MODEL_VERSION = "1"
@@ -117,8 +119,19 @@ def import_digits(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with open_client(arguments, terminal.environment) as client:
         files = [digit.as_file() for digit in digits()]
         project = _project(client, terminal, arguments.project, _TEN_DIGITS, "The 1,797 digits of scikit-learn (UCI optical digits).")
+        _suggest(terminal, project, DIGITS_MODEL)
         summary, _ = _import(terminal, client, project, files, len(files), sum(file.size for file in files), (), arguments.workers)
         return _conclude(terminal, summary, arguments)
+
+
+def _suggest(terminal: Terminal, project: Project, model: str) -> None:
+    """Names the model whose suggestions the project shows, where it names none."""
+    if project.facts.suggestion_model:
+        return
+    try:
+        project.set_suggestion_model(model)
+    except PermissionDenied:
+        terminal.say(f"the project will not show the suggestions of the model “{model}”: only managers and their keys may say so")
 
 
 def import_folder(arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -8,7 +8,20 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from labelmesh_client.command import administration, export, images, importing, priorities, projects, sessions, statistics
+from labelmesh_client.command import (
+    administration,
+    export,
+    images,
+    importing,
+    labels,
+    models,
+    plugins,
+    predicting,
+    priorities,
+    projects,
+    sessions,
+    statistics,
+)
 from labelmesh_client.command.access import address_of
 from labelmesh_client.command.terminal import Terminal
 from labelmesh_client.errors import Cancelled, LabelmeshError, PermissionDenied, Unauthenticated, Unavailable
@@ -16,7 +29,7 @@ from labelmesh_client.errors import Cancelled, LabelmeshError, PermissionDenied,
 _EPILOG = """\
 exit codes:
   0    done
-  1    failed, with a sentence on stderr; of an import also: some files were refused
+  1    failed, with a sentence on stderr; also: some files were refused, some checks of a model failed
   2    the arguments make no sense
   130  stopped with Ctrl-C
 
@@ -25,26 +38,29 @@ environment:
   LABELMESH_API_KEY                   the API key of a program
   LABELMESH_USER, LABELMESH_PASSWORD  an account to sign in with
   LABELMESH_CA_FILE                   certificates to trust, PEM
+  LABELMESH_MODELS                    the model repository, for `labelmesh model add` and `labelmesh train`
 
 examples:
   labelmesh sign-in
   labelmesh demo digits
   labelmesh import folder ~/pictures --project "Camera traps" --classes "fox,deer,badger,nothing"
-  labelmesh annotations export --project "Camera traps" --format csv > labels.csv
+  labelmesh labels "Camera traps" --out labels.csv
+  labelmesh predict fox.jpg --model animals
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="labelmesh",
-        description="Import images, set what is labeled next, and get the labels out.",
+        description="Import images, set what is labeled next, get the labels out, and put models to work.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"labelmesh {version('labelmesh')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for area in (sessions, importing, projects, images, priorities, export, statistics, administration):
+    for area in (sessions, importing, projects, images, priorities, labels, export, statistics, predicting, models, administration):
         area.add(commands)
+    plugins.add_commands(commands)
     return parser
 
 

@@ -22,11 +22,18 @@ class Progress:
     """Counts things done out of `total`, weighed by bytes for the time left.
 
     On a terminal one line is redrawn at most ten times a second; elsewhere a line is written every ten seconds. `note` writes a line of its
-    own in either case.
+    own in either case. Without `bar` a terminal shows nothing: what is printed there meanwhile tells how far it is.
     """
 
     def __init__(
-        self, out: TextIO, *, total: int, total_bytes: int, unit: str = "images", clock: Callable[[], float] = time.monotonic
+        self,
+        out: TextIO,
+        *,
+        total: int,
+        total_bytes: int,
+        unit: str = "images",
+        bar: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._out = out
         self._total = total
@@ -34,6 +41,7 @@ class Progress:
         self._unit = unit
         self._clock = clock
         self._tty = out.isatty()
+        self._silent = self._tty and not bar
         self._started = clock()
         self._written_at = self._started if not self._tty else float("-inf")
         self._recent: deque[tuple[float, int, int]] = deque([(self._started, 0, 0)])
@@ -46,9 +54,14 @@ class Progress:
         self.done += 1
         self.done_bytes += size
         now = self._clock()
-        if now - self._written_at >= (_REDRAW_S if self._tty else _PLAIN_EVERY_S):
+        if not self._silent and now - self._written_at >= (_REDRAW_S if self._tty else _PLAIN_EVERY_S):
             self._remember(now)
             self._write(now)
+
+    def reach(self, done: int) -> None:
+        """So many are done by now, each as heavy as the others."""
+        for _ in range(done - self.done):
+            self.advance(1)
 
     def note(self, text: str) -> None:
         """A line that stays."""

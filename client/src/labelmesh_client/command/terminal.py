@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import getpass
 import io
@@ -13,6 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, TextIO
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from labelmesh_client.errors import ConfigurationError
 
@@ -73,7 +77,7 @@ class Terminal:
 
 
 def as_json(value: object) -> str:
-    """Values of the SDK as JSON: dataclasses as objects, times in ISO 8601."""
+    """Values of the SDK as JSON: dataclasses as objects, times in ISO 8601, bytes in base64."""
     text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
     return _CONTROLS_BEYOND_ASCII.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -86,6 +90,10 @@ def printable(text: str) -> str:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Message):
+        return json_format.MessageToDict(value, preserving_proto_field_name=True)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, datetime):

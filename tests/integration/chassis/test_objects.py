@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -45,6 +46,17 @@ def fetch(base: str, address: str, *, method: str = "GET", body: bytes | None = 
             return reply.status, reply.read()
     except urllib.error.HTTPError as refusal:
         return refusal.code, b""
+
+
+def test_services_that_start_together_all_find_the_bucket(s3_server: S3Server) -> None:
+    for attempt in range(5):
+        bucket = f"together-{abs(hash(str(attempt))) % 10**12}"
+        stores = [
+            ObjectStore(s3_server.endpoint, s3_server.access_key, s3_server.secret_key, bucket, public_url="/objects") for _ in range(8)
+        ]
+        with ThreadPoolExecutor(len(stores)) as pool:
+            list(pool.map(ObjectStore.ensure_bucket, stores))
+        assert all(store.is_up() for store in stores)
 
 
 def test_what_is_put_is_what_comes_back(store: tuple[ObjectStore, str]) -> None:

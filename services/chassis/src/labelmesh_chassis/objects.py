@@ -56,15 +56,14 @@ class ObjectStore:
         self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, region=region, secure=secure, http_client=self._http)
 
     def ensure_bucket(self) -> None:
-        """Makes the bucket when it is not there."""
+        """Makes the bucket when it is not there; several services may do so at once."""
         try:
             if not self._client.bucket_exists(self._bucket):
                 self._client.make_bucket(self._bucket)
-        except S3Error as failure:
-            if failure.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
-                raise _unavailable(failure) from failure
         except (MinioException, urllib3.exceptions.HTTPError) as failure:
-            raise _unavailable(failure) from failure
+            # Somebody else was faster, perhaps. Servers word that in different ways; whether the bucket is there is what counts.
+            if not self.is_up():
+                raise _unavailable(failure) from failure
 
     def put(self, key: str, data: bytes, media_type: str) -> None:
         """Stores an object; one under the same key is replaced."""

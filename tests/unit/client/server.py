@@ -15,10 +15,15 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from labelmesh.auth.v1 import api_keys_pb2, sessions_pb2, users_pb2
+from labelmesh.inference.v1 import models_pb2, predictions_pb2, scoring_pb2, trainings_pb2
 from labelmesh.labeling.v1 import annotations_pb2, images_pb2, projects_pb2, statistics_pb2
 from labelmesh_client import Client, connect
 
-_FILES = (api_keys_pb2, sessions_pb2, users_pb2, annotations_pb2, images_pb2, projects_pb2, statistics_pb2)
+_FILES = (
+    *(api_keys_pb2, sessions_pb2, users_pb2),
+    *(annotations_pb2, images_pb2, projects_pb2, statistics_pb2),
+    *(models_pb2, predictions_pb2, scoring_pb2, trainings_pb2),
+)
 _METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method for file in _FILES for service in file.DESCRIPTOR.services_by_name.values() for method in service.methods
 }
@@ -62,6 +67,8 @@ class ScriptedServer:
             yield from behave(request, context)
 
         request_class = GetMessageClass(method.input_type)
+        if method.client_streaming and method.server_streaming:
+            return grpc.stream_stream_rpc_method_handler(behave_in_a_stream, request_class.FromString, _serialize)
         if method.client_streaming:
             return grpc.stream_unary_rpc_method_handler(behave, request_class.FromString, _serialize)
         if method.server_streaming:

@@ -51,10 +51,17 @@ class Shelf:
             "ImageService.AddImages": self.add,
             "ProjectService.ListProjects": self.list_projects,
             "ProjectService.CreateProject": self.create_project,
+            "ProjectService.UpdateProject": self.update_project,
         }
 
     def list_projects(self, _: object, __: grpc.ServicerContext) -> projects_pb2.ListProjectsResponse:
         return projects_pb2.ListProjectsResponse(projects=self.projects)
+
+    def update_project(self, request: projects_pb2.UpdateProjectRequest, _: grpc.ServicerContext) -> projects_pb2.UpdateProjectResponse:
+        project = next(one for one in self.projects if one.id == request.project_id)
+        assert request.update_mask.paths == ["suggestion_model"]
+        project.suggestion_model = request.suggestion_model
+        return projects_pb2.UpdateProjectResponse(project=project)
 
     def create_project(self, request: projects_pb2.CreateProjectRequest, _: grpc.ServicerContext) -> projects_pb2.CreateProjectResponse:
         project = projects_pb2.Project(id=f"project-{len(self.projects)}", display_name=request.display_name, classes=request.classes)

@@ -80,7 +80,9 @@ def test_the_demo_digits_are_all_there_and_a_second_time_adds_nothing(serve: Ser
     shelf = Shelf()
     server = shelf.serve(serve)
     first, second = labelmesh(server, "demo", "digits"), labelmesh(server, "demo", "digits")
-    assert (first.code, second.code) == (0, 0)
+    assert (first.code, second.code) == (0, 0), first.err
+    assert shelf.projects[0].suggestion_model == "digits"
+    assert server.calls.count("ProjectService.UpdateProject") == 1
     assert first.out.startswith("1,797 images: 1,797 added, 0 there already, 0 refused")
     assert second.out.startswith("1,797 images: 0 added, 1,797 there already, 0 refused")
     assert len(shelf.contents) == 1797

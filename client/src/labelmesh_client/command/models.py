@@ -18,7 +18,12 @@ _SHOWN_REVISIONS = 5
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    group = add_group(commands, "model", "See, add and steer models. API keys need inference.read to look and inference.manage to change.")
+    group = add_group(
+        commands,
+        "model",
+        "See, add and steer models.",
+        more="API keys need the scope inference.read to look, inference.predict to say what was right, and inference.manage to change.",
+    )
     add_json_argument(add_command(group, "list", "Models and their versions.", list_models))
     show_parser = add_command(group, "show", "Everything about one model.", show_model)
     show_parser.add_argument("name", metavar="NAME")

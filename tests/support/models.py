@@ -13,7 +13,7 @@ add_one 1: `x` -> `y` = x + 1 of float (serving_default) or int32 (ints); `strin
     `difference`; `no_batch` answers the sum of x, a scalar.
 examples 1: `inputs` string [n], tf.Example with a float feature x -> `classes`, `scores` (serving_default, classify) or `outputs` =
     2 x (regress).
-slow 1: `x` float [n], `steps` int32 [] -> `y` = x, after so many multiplications of 200x200 matrices, each near a millisecond.
+slow 1: `x` float [n], `steps` int32 [] -> `y` = x, after so many multiplications of 400x400 matrices, each near half a millisecond.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _write(folder: Path) -> None:
 
     @traced(spec([None], tf.float32, "x"), spec([], tf.int32, "steps"))
     def work(x: Any, steps: Any) -> Any:
-        matrix = tf.eye(200)
+        matrix = tf.eye(400)
         for _ in tf.range(steps):
             matrix = tf.matmul(matrix, matrix)
         return {"y": x * matrix[0, 0]}

@@ -7,12 +7,15 @@ export type Place =
   | { readonly at: "label"; readonly projectId: string }
   | { readonly at: "statistics"; readonly projectId: string }
   | { readonly at: "manage"; readonly projectId: string }
+  | { readonly at: "predict" }
+  | { readonly at: "models"; readonly model?: string }
   | { readonly at: "admin"; readonly section: AdminSection }
   | { readonly at: "nowhere" };
 
 export const ADMIN_SECTIONS = ["users", "keys", "audit", "signing"] as const;
 export type AdminSection = (typeof ADMIN_SECTIONS)[number];
 
+const MODEL = /^[a-z0-9][a-z0-9_.-]{0,63}$/;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Reads a place from an address; what means nothing is "nowhere". */
@@ -30,6 +33,9 @@ export function placeOf(hash: string): Place {
     if (third === "statistics") return { at: "statistics", projectId: second };
     if (third === "manage") return { at: "manage", projectId: second };
   }
+  if (first === "predict" && parts.length === 1) return { at: "predict" };
+  if (first === "models" && parts.length === 1) return { at: "models" };
+  if (first === "models" && second !== undefined && MODEL.test(second) && parts.length === 2) return { at: "models", model: second };
   const section = ADMIN_SECTIONS.find((one) => one === second);
   if (first === "admin" && section !== undefined && parts.length === 2) return { at: "admin", section };
   return { at: "nowhere" };
@@ -47,6 +53,10 @@ export function addressOf(place: Place): string {
       return `#/admin/${place.section}`;
     case "new-project":
       return "#/new-project";
+    case "predict":
+      return "#/predict";
+    case "models":
+      return place.model === undefined ? "#/models" : `#/models/${place.model}`;
     case "projects":
       return "#/projects";
     case "nowhere":

@@ -6,6 +6,8 @@ import { AdminPage } from "./admin/page";
 import { useApp } from "./app";
 import { Role, type User } from "./gen/labelmesh/auth/v1/users_pb";
 import { LabelPage } from "./labeling/page";
+import { ModelsPage } from "./models/page";
+import { PredictPage } from "./predict/page";
 import { ProjectsPage } from "./projects/list";
 import { ManagePage } from "./projects/manage";
 import { NewProjectPage } from "./projects/new";
@@ -79,6 +81,10 @@ function Page(props: { here: Place; user: User }): JSX.Element {
     case "admin":
       if (!includes(user.role, here.section === "keys" ? Role.MANAGER : Role.ADMIN)) return <Nowhere />;
       return <AdminPage section={here.section} user={user} />;
+    case "predict":
+      return <PredictPage user={user} />;
+    case "models":
+      return <ModelsPage user={user} model={here.model ?? null} />;
     case "nowhere":
       return <Nowhere />;
   }
@@ -96,10 +102,12 @@ function Nowhere(): JSX.Element {
   );
 }
 
-function Tab(props: { to: Place; here: Place; children: string }): JSX.Element {
-  const current = addressOf(props.to) === addressOf(props.here) || (props.to.at === "admin" && props.here.at === "admin");
+/** `aside` tabs are for other work than the one at hand: there only where there is room. */
+function Tab(props: { to: Place; here: Place; aside?: boolean; children: string }): JSX.Element {
+  const sections = props.to.at === "admin" || props.to.at === "models";
+  const current = addressOf(props.to) === addressOf(props.here) || (sections && props.to.at === props.here.at);
   return (
-    <a href={addressOf(props.to)} class="tab" aria-current={current ? "page" : undefined}>
+    <a href={addressOf(props.to)} class={`tab${props.aside ? " aside" : ""}`} aria-current={current ? "page" : undefined}>
       {props.children}
     </a>
   );
@@ -136,6 +144,12 @@ function TopBar(props: { user: User; here: Place }): JSX.Element {
             Projects
           </Tab>
         )}
+        <Tab to={{ at: "predict" }} here={here} aside={projectId !== null}>
+          Predict
+        </Tab>
+        <Tab to={{ at: "models" }} here={here} aside={projectId !== null}>
+          Models
+        </Tab>
         {projectId === null && manager && (
           <Tab to={{ at: "admin", section: includes(user.role, Role.ADMIN) ? "users" : "keys" }} here={here}>
             Administration

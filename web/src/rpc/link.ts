@@ -8,6 +8,7 @@ export class Link {
   /** True while the server is known to be away: a first failure alone is not shown. */
   readonly away = signal(false);
   private failures = 0;
+  private askedAt = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private waiting: (() => void)[] = [];
 
@@ -35,10 +36,16 @@ export class Link {
     }
   }
 
+  /** A call to a service that may be away alone was lost: the others are asked, unless that happens anyhow. */
+  doubted(): void {
+    if (this.timer === undefined && Date.now() - this.askedAt >= SLOWEST_PROBE_MS) this.ask();
+  }
+
   /** Asks at once: the browser says the network is back, or the person pressed "try again". */
   ask(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
+    this.askedAt = Date.now();
     void this.probe().catch(() => undefined);
   }
 

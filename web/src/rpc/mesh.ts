@@ -5,6 +5,10 @@ import { ApiKeyService } from "../gen/labelmesh/auth/v1/api_keys_pb";
 import { SecurityService } from "../gen/labelmesh/auth/v1/security_pb";
 import { SessionService } from "../gen/labelmesh/auth/v1/sessions_pb";
 import { UserService } from "../gen/labelmesh/auth/v1/users_pb";
+import { ModelService } from "../gen/labelmesh/inference/v1/models_pb";
+import { PredictionService } from "../gen/labelmesh/inference/v1/predictions_pb";
+import { ScoringService } from "../gen/labelmesh/inference/v1/scoring_pb";
+import { TrainingService } from "../gen/labelmesh/inference/v1/trainings_pb";
 import { AnnotationService } from "../gen/labelmesh/labeling/v1/annotations_pb";
 import { ImageService } from "../gen/labelmesh/labeling/v1/images_pb";
 import { ProjectService } from "../gen/labelmesh/labeling/v1/projects_pb";
@@ -16,6 +20,9 @@ import { problemOf } from "./problems";
 const DEADLINE_MS = 10_000;
 /** Calls that shall arrive even when the page is closed meanwhile: labels, leases given back, signing out. */
 const OUTLIVES_THE_PAGE = [`/${AnnotationService.typeName}/`, `/${SessionService.typeName}/SignOut`];
+
+/** Labeling goes on without models: these services being away, or a model being slow, does not mean that the server is. */
+const MAY_BE_AWAY_ALONE = "labelmesh.inference.";
 
 /** What the page wants to know of every call. */
 export interface CallObserver {
@@ -35,6 +42,10 @@ export interface Mesh {
   readonly images: Client<typeof ImageService>;
   readonly annotations: Client<typeof AnnotationService>;
   readonly statistics: Client<typeof StatisticsService>;
+  readonly models: Client<typeof ModelService>;
+  readonly predictions: Client<typeof PredictionService>;
+  readonly scoring: Client<typeof ScoringService>;
+  readonly trainings: Client<typeof TrainingService>;
 }
 
 const sameOriginFetch: typeof fetch = (input, init) => {
@@ -54,8 +65,10 @@ function observing(link: Link, observer: CallObserver): Interceptor {
     } catch (thrown) {
       const problem = problemOf(thrown);
       if (request.signal.aborted && problem.code === Code.Canceled) throw thrown;
-      if (problem.code === Code.Unavailable || problem.code === Code.DeadlineExceeded) link.lost();
-      else link.answered();
+      const lost = problem.code === Code.Unavailable || problem.code === Code.DeadlineExceeded;
+      if (!lost || problem.reason === "STREAM_RENEW") link.answered();
+      else if (request.service.typeName.startsWith(MAY_BE_AWAY_ALONE)) link.doubted();
+      else link.lost();
       if (problem.code === Code.Unauthenticated && !isOpen(request.method)) observer.sessionRefused(problem.reason);
       else if (countsAsActivity(request.method) && thrown instanceof ConnectError && !problem.transient) observer.activity(sentAt);
       throw thrown;
@@ -83,5 +96,9 @@ export function connectMesh(observer: CallObserver, baseUrl = globalThis.locatio
     images: createClient(ImageService, transport),
     annotations: createClient(AnnotationService, transport),
     statistics: createClient(StatisticsService, transport),
+    models: createClient(ModelService, transport),
+    predictions: createClient(PredictionService, transport),
+    scoring: createClient(ScoringService, transport),
+    trainings: createClient(TrainingService, transport),
   };
 }

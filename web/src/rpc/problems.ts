@@ -33,6 +33,16 @@ const BY_REASON: Record<string, string> = {
   LEASE_LOST: "Somebody else has that image by now, so your label was not needed.",
   LEASE_ENDED: "That image had gone back to the queue, so the label was not kept.",
   NOTHING_TO_UNDO: "There is no label of yours to take back.",
+  MODEL_SERVER_UNAVAILABLE: "The model server is away.",
+  VERSION_NOT_AVAILABLE: "The model server has not loaded that version yet.",
+  VERSION_NOT_SERVED: "The model server does not have that version.",
+  MODEL_NOT_SERVED: "The model server does not have that model.",
+  MODEL_NOT_FOUND: "There is no model of that name any more.",
+  ALIAS_NOT_FOUND: "The model has no such alias.",
+  VERSION_NOT_FOUND: "The model has no such version.",
+  MODEL_TOO_SLOW: "The model took too long to answer.",
+  MODEL_BUSY: "The model has more to do than it can take right now.",
+  REVISION_MISMATCH: "Somebody else changed the routing in the meantime. This is the current one; try again if you still want the change.",
   IMAGE_TAKEN: "Somebody else has that image by now; your label stays.",
 };
 
@@ -56,6 +66,9 @@ const SPEAKS_FOR_ITSELF = new Set([
   Code.ResourceExhausted,
 ]);
 
+/** Somebody else was faster: the same call fails again. */
+const OTHERS_CHANGED_IT = new Set(["ETAG_MISMATCH", "REVISION_MISMATCH"]);
+const PASSES_BY_ITSELF = new Set(["RATE_LIMITED", "MODEL_BUSY"]);
 const TRANSIENT = new Set([Code.Unavailable, Code.DeadlineExceeded]);
 
 function asSentence(text: string): string {
@@ -89,6 +102,6 @@ export function problemOf(thrown: unknown): Problem {
     sentence: BY_REASON[reason] ?? (own !== "" ? own : (BY_CODE[code] ?? asSentence(error.rawMessage))),
     fields,
     retryAfterMs: delay ? Number(delay.seconds) * 1000 + delay.nanos / 1e6 : null,
-    transient: TRANSIENT.has(code) || (code === Code.Aborted && reason !== "ETAG_MISMATCH") || reason === "RATE_LIMITED",
+    transient: TRANSIENT.has(code) || (code === Code.Aborted && !OTHERS_CHANGED_IT.has(reason)) || PASSES_BY_ITSELF.has(reason),
   };
 }

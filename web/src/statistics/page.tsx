@@ -1,6 +1,7 @@
 // How far one has come, and how far the project is.
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useNames } from "../account/names";
 import { useApp } from "../app";
 import { Role, type User } from "../gen/labelmesh/auth/v1/users_pb";
 import type { AnnotatorStatistics, ProjectStatistics } from "../gen/labelmesh/labeling/v1/statistics_pb";
@@ -137,7 +138,7 @@ function Whole(props: { whole: ProjectStatistics; live: boolean }): JSX.Element 
 }
 
 function Annotators(props: { projectId: string; changes: number }): JSX.Element {
-  const { mesh, keeper } = useApp();
+  const { mesh } = useApp();
   const { projectId } = props;
   const annotators = useLoaded(
     (signal) =>
@@ -148,23 +149,7 @@ function Annotators(props: { projectId: string; changes: number }): JSX.Element 
       ),
     [projectId, props.changes],
   );
-  const admin = includes(keeper.user.value?.role ?? Role.UNSPECIFIED, Role.ADMIN);
-  const names = useLoaded(
-    async (signal) => {
-      if (!admin) return new Map<string, string>();
-      const users = await readAll(
-        (pageToken) => mesh.users.listUsers({ pageSize: 500, pageToken }, { signal }),
-        (reply) => reply.users,
-      );
-      return new Map(users.map((user) => [user.id, user.displayName || user.name]));
-    },
-    [admin],
-  );
-  const nameOf = (one: AnnotatorStatistics): string => {
-    const own = keeper.user.value;
-    if (own && own.id === one.authorId) return `${own.displayName || own.name} (you)`;
-    return names.value?.get(one.authorId) ?? one.authorId;
-  };
+  const nameOf = useNames();
   return (
     <section class="panel" aria-labelledby="annotators-heading">
       <h2 id="annotators-heading">Everybody</h2>
@@ -193,7 +178,7 @@ function Annotators(props: { projectId: string; changes: number }): JSX.Element 
           <tbody>
             {annotators.value.map((one) => (
               <tr key={one.authorId}>
-                <th scope="row">{nameOf(one)}</th>
+                <th scope="row">{nameOf(one.authorId)}</th>
                 <td class="number">{count(one.labelsGiven)}</td>
                 <td class="number">{count(one.distinctImagesLabeled)}</td>
                 <td class="number">{count(one.repeats)}</td>

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from yaml import Node
 
 _MAX_BYTES = 4 * 1024 * 1024
-#: A mapping may use an alias; a file that unfolds to more than this is no manifest.
-_MAX_VALUES = 250_000
 _SHOWN_PROBLEMS = 20
 
 
@@ -89,11 +87,13 @@ class _Place:
 
 
 class _Reader:
-    """Fills a message from YAML nodes, and goes on after a fault to find the others."""
+    """Fills a message from YAML nodes, and goes on after a fault to find the others.
+
+    Each field is filled once, so a file cannot unfold to more than its fields hold, whatever aliases it uses.
+    """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
-        self._values = 0
 
     def fill(self, message: Message, node: Node, path: str) -> None:
         from yaml import MappingNode, ScalarNode
@@ -107,10 +107,6 @@ class _Reader:
             name = key.value if isinstance(key, ScalarNode) else "?"
             at = _place(_joined(path, str(name)), key)
             field: Any = message.DESCRIPTOR.fields_by_name.get(str(name))
-            self._values += 1
-            if self._values > _MAX_VALUES:
-                self.problems.append(at.says("the file has too many values"))
-                return
             if field is None:
                 self.problems.append(at.says(_unknown(str(name), message)))
             elif name in seen:
@@ -140,10 +136,6 @@ class _Reader:
 
         if not isinstance(node, SequenceNode):
             self.problems.append(at.says("here belongs a list, e.g. [a, b]"))
-            return
-        self._values += len(node.value)
-        if self._values > _MAX_VALUES:
-            self.problems.append(at.says("the file has too many values"))
             return
         places = [_place(f"{at.path}[{index}]", each) for index, each in enumerate(node.value)]
         values = [self._scalar(field, each, place) for each, place in zip(node.value, places, strict=True)]

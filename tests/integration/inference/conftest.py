@@ -16,6 +16,8 @@ from tests.support.identities import Signer
 from tests.support.serving import ServedModels
 from tests.support.stores import StoreAddress
 
+StartInference = Callable[..., Inference]
+
 
 @pytest.fixture(scope="session")
 def signer() -> Signer:
@@ -49,7 +51,7 @@ def inference_url(fresh_database: FreshDatabases) -> str:
 @pytest.fixture
 def start_inference(
     inference_url: str, object_store_settings: StoreAddress, signer: Signer, model_server: ServedModels
-) -> Iterator[Callable[..., Inference]]:
+) -> Iterator[StartInference]:
     """Starts replicas of the service in this process, with settings of the test's own."""
     started: list[Inference] = []
 
@@ -63,7 +65,7 @@ def start_inference(
 
 
 @pytest.fixture
-def inference(start_inference: Callable[..., Inference]) -> Inference:
+def inference(start_inference: StartInference) -> Inference:
     return start_inference()
 
 

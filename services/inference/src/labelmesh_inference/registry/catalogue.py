@@ -21,7 +21,7 @@ from labelmesh_inference.registry.tables import MODELS
 from labelmesh_inference.registry.versions import RegisteredVersion, versions_of
 from labelmesh_inference.serving.values import ServedVersion, VersionState
 
-# A model server that was away is not asked again for so many seconds: whoever looks at models gets an answer without waiting for it.
+# A model server that was away is asked again after so many seconds: whoever looks at models meanwhile does not wait for it.
 _AWAY_S = 2.0
 
 
@@ -116,20 +116,26 @@ class Catalogue:
     def _views(self, models: Sequence[_Kept]) -> tuple[tuple[ModelView, ...], str]:
         """Once the model server has not answered, the other models are not asked for."""
         served = {model.name: self._served(model.name) for model in models}
-        problem = self._problem if any(states is None for states in served.values()) else ""
+        away = any(states is None for states in served.values())
+        problem = (self._problem or "the model server did not answer a moment ago") if away else ""
         return tuple(_model_view(model, served[model.name]) for model in models), problem
 
     def _served(self, model: str) -> Sequence[ServedVersion] | None:
+        """What the model server says, or None. While it is away one caller in a while finds out whether it still is; no other waits."""
         with self._lock:
             if self._clock() < self._away_until:
                 return None
+            if self._problem:
+                self._away_until = self._clock() + _AWAY_S
         try:
-            return self._server.states(model)
+            states = self._server.states(model)
         except MeshError as problem:
             with self._lock:
-                self._away_until = self._clock() + _AWAY_S
-                self._problem = problem.message
+                self._problem, self._away_until = problem.message, self._clock() + _AWAY_S
             return None
+        with self._lock:
+            self._problem, self._away_until = "", float("-inf")
+        return states
 
 
 def _kept(connection: Connection, created: Mapping[str, datetime]) -> list[_Kept]:

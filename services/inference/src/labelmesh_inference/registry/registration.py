@@ -125,24 +125,29 @@ class Registrar:
         caller.require_manager()
         if finish.manifest is None:
             return carry_out(self._database, lambda connection: _fail(connection, finish, self._lease_s)), None
-        training = carry_out(self._database, lambda connection: trainings.held(connection, finish.training_id, finish.lease))
+        # At each step it may turn out that the same call, sent before, has ended the training meanwhile.
+        training = self._hold(finish, self._lease_s)
         if finish.manifest.model != training.model:
             problem = f"the training is of {training.model}, and the manifest is of {finish.manifest.model}"
             raise InvalidArgument("MANIFEST_INVALID", problem, field="manifest.model")
         if training.is_running:
-            # A retry of this call finds a lease that is good until then.
-            carry_out(self._database, lambda connection: trainings.hold(connection, training.id, finish.lease, self._lease_s))
             self._require_available(training)
-            carry_out(self._database, lambda connection: trainings.hold(connection, training.id, finish.lease, _CHECKING_S))
+            training = self._hold(finish, _CHECKING_S)
+        if training.is_running:
             self._conclude(caller, finish, finish.manifest, training)
         with self._database.connection() as connection:
             return _concluded(connection, trainings.find(connection, training.id))
+
+    def _hold(self, finish: Finish, lease_s: float) -> Training:
+        """The trainer's own training, its lease renewed if it goes on."""
+        return carry_out(self._database, lambda connection: trainings.held(connection, finish.training_id, finish.lease, renew_s=lease_s))
 
     def _conclude(self, caller: Caller, finish: Finish, manifest: ModelManifest, training: Training) -> None:
         """Checks what a training made, and ends it in one transaction with the registration."""
         checked = self._checked(manifest, training.version)
 
         def write(connection: Connection) -> None:
+            lock_model(connection, training.model)
             if not trainings.held(connection, training.id, finish.lease).is_running:
                 return
             if checked.passed:

@@ -123,10 +123,14 @@ class Starter:
         caller.require_manager()
         request = Request(request_id, caller.user_id, "start_training", fingerprint(model, only_first))
         with self._database.connection() as connection:
-            answer = find_answer(connection, request)
-            if answer is not None:
+            try:
+                _require_startable(connection, model, only_first=only_first)
+            except FailedPrecondition:
+                # Looked for afterwards, because it is this very call's training that may have begun a moment ago.
+                answer = find_answer(connection, request)
+                if answer is None:
+                    raise
                 return find(connection, UUID(answer["training_id"]))
-            _require_startable(connection, model, only_first=only_first)
         served = max((one.version for one in self._server.versions(model)), default=0)
         return carry_out(self._database, lambda connection: self._begin(connection, request, model, served, only_first=only_first))
 
@@ -170,7 +174,8 @@ def running_of(connection: Connection, model: str) -> tuple[UUID, int] | None:
 def report(connection: Connection, caller: Caller, training_id: UUID, lease: str, progress: Progress | None, lease_s: float) -> Training:
     """Keeps how far a training is and renews its lease; Aborted (TRAINING_LOST) where it is not this trainer's to report on."""
     caller.require_manager()
-    hold(connection, training_id, lease, lease_s)
+    if not held(connection, training_id, lease, renew_s=lease_s).is_running:
+        raise _lost()
     if progress is not None:
         if progress.epoch > _HIGHEST_EPOCH:
             raise InvalidArgument("TOO_MANY_EPOCHS", f"at most {_HIGHEST_EPOCH:,} epochs can be kept", field="progress.epoch")
@@ -185,26 +190,19 @@ def report(connection: Connection, caller: Caller, training_id: UUID, lease: str
     return find(connection, training_id)
 
 
-def hold(connection: Connection, training_id: UUID, lease: str, lease_s: float) -> Training:
-    """A training that goes on and is this trainer's, its lease good for `lease_s` seconds at least, and locked.
+def held(connection: Connection, training_id: UUID, lease: str, *, renew_s: float = 0) -> Training:
+    """A training that is or was this trainer's, locked; while it goes on, its lease becomes good for `renew_s` seconds at least.
 
-    Aborted (TRAINING_LOST) for any other; NotFound (TRAINING_NOT_FOUND).
+    Aborted (TRAINING_LOST) where it is lost or somebody else's; NotFound (TRAINING_NOT_FOUND).
     """
-    training = held(connection, training_id, lease)
-    if not training.is_running:
-        raise lost()
-    connection.execute(_RENEW, {"id": training_id, "seconds": lease_s})
-    return training
-
-
-def held(connection: Connection, training_id: UUID, lease: str) -> Training:
-    """A training that is or was this trainer's, locked; Aborted (TRAINING_LOST) where it is lost or somebody else's."""
     row = connection.execute(_FIND_LOCKED, {"id": training_id}).one_or_none()
     if row is None:
         raise _no_such_training()
     training = _training_of(row)
     if training.state is TrainingState.LOST or not secrets.compare_digest(training.lease.encode(), lease.encode()):
-        raise lost()
+        raise _lost()
+    if training.is_running and renew_s:
+        connection.execute(_RENEW, {"id": training_id, "seconds": renew_s})
     return training
 
 
@@ -212,11 +210,6 @@ def end(connection: Connection, training_id: UUID, state: TrainingState, problem
     """Ends a training that is held."""
     connection.execute(_END, {"id": training_id, "state": int(state), "problem": problem})
     return find(connection, training_id)
-
-
-def lost() -> Aborted:
-    """What a trainer is told whose training is not its own any more."""
-    return Aborted("TRAINING_LOST", "this training is not yours any more: end without leaving a version, and start another one")
 
 
 def find(connection: Connection, training_id: UUID) -> Training:
@@ -272,3 +265,7 @@ def _progress_of(document: Mapping[str, Any]) -> Progress:
 
 def _no_such_training() -> NotFound:
     return NotFound("TRAINING_NOT_FOUND", "there is no such training", metadata={"field": "training_id"})
+
+
+def _lost() -> Aborted:
+    return Aborted("TRAINING_LOST", "this training is not yours any more: end without leaving a version, and start another one")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelmesh_chassis.errors import InvalidArgument
 from labelmesh_inference.serving.values import DataType, Tensor
 
+# A busy machine makes examples slow, not wrong.
+unhurried = settings(deadline=None)
 
+
+@unhurried
 @given(st.lists(st.floats(width=32), min_size=1))
 def test_bfloat16_is_rounded_to_the_nearest_and_ties_to_even(numbers: list[float]) -> None:
     array = np.array(numbers, np.float32)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelmesh_inference.serving import varints as reading
 from labelmesh_inference.serving.varints import count_varints, decode_varints
 
 from tests.unit.inference.serving.wire_bytes import varints
 
+# A busy machine makes examples slow, not wrong.
+unhurried = settings(deadline=None)
+
 EDGES = [number for power in range(64) for number in (2**power - 1, 2**power)]
 
 
+@unhurried
 @given(st.lists(st.one_of(st.integers(0, 2**64 - 1), st.sampled_from(EDGES), st.integers(0, 300))))
 def test_every_number_comes_back(numbers: list[int]) -> None:
     packed = varints(numbers)
@@ -21,6 +25,7 @@ def test_every_number_comes_back(numbers: list[int]) -> None:
     assert count_varints(packed) == len(numbers)
 
 
+@unhurried
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_negative_numbers_come_back_as_signed(numbers: list[int]) -> None:
     assert decode_varints(varints(numbers)).view(np.int64).tolist() == numbers

@@ -7,6 +7,7 @@ import math
 import os
 import struct
 import threading
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ _LONGEST_WAIT_S = 10.0
 
 # Pillow's own limit warns instead of refusing; ours is checked before a pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
+# It reads the resolution from EXIF and complains of broken blocks, which are no fault of the picture.
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)
 
 _MEDIA_TYPES = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png"}
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png"}

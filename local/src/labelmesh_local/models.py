@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from labelmesh_local.home import readable_trouble, write_private
 from labelmesh_local.ports import answers, http_status
 from labelmesh_local.process import Process
 
-_EMPTY = """\
-# Written by labelmesh. Without this line the file is yours: labelmesh leaves it as it is.
-model_config_list {
-}
+_MARK = "# Written by labelmesh"
+_EMPTY = f"""\
+{_MARK}; changes by hand are lost. Remove this line to keep the file to yourself.
+model_config_list {{
+}}
 """
+_BASE_PATH = re.compile(r'^(?P<before> *base_path: ")(?P<path>[^"\\\n]+)(?P<after>")$', re.MULTILINE)
 _METRICS = "/monitoring/prometheus/metrics"
 _MONITORING = f"""\
 prometheus_config {{
@@ -52,12 +55,23 @@ class ModelServer:
         return self.repository / "models.config"
 
     def prepare(self) -> None:
-        """Makes the repository if there is none, without a model in it."""
+        """Makes the repository if there is none, without a model in it; one that was moved is served from where it is now."""
         with readable_trouble(self.repository):
             self.repository.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.configuration.exists():
+            known = self.configuration.read_text() if self.configuration.exists() else ""
+        if not known:
             write_private(self.configuration, _EMPTY)
+        elif known.startswith(_MARK):
+            moved = _BASE_PATH.sub(self._where_it_is, known)
+            if moved != known:
+                write_private(self.configuration, moved)
         write_private(self._monitoring, _MONITORING)
+
+    def _where_it_is(self, line: re.Match[str]) -> str:
+        path = Path(line["path"])
+        here = self.repository.absolute() / path.name
+        moved = not path.exists() and here.is_dir() and not any(character in str(here) for character in '"\\\n')
+        return f"{line['before']}{here}{line['after']}" if moved else line[0]
 
     def launch(self) -> Process:
         """Starts the process and returns at once; `ready` says when it serves."""

@@ -58,7 +58,9 @@ def http_status(port: int, path: str, timeout: float = 1.0) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
+        response = connection.getresponse()
+        response.read()  # to the end: hanging up on an answer is a line in the log of who gives it
+        return response.status
     except (OSError, http.client.HTTPException):
         return 0
     finally:

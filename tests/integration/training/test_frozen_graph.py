@@ -15,7 +15,7 @@ from labelmesh_client.manifests import read_manifest
 from labelmesh_training.frozen_command import convert, import_frozen_graph
 from labelmesh_training.manifests import MEGADETECTOR_LABELS
 from labelmesh_training.tensorflow import tf
-from labelmesh_training.version_folder import WARM_UP
+from labelmesh_training.version_folder import WARM_UP, ask
 from numpy.typing import NDArray
 from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
@@ -53,11 +53,6 @@ def converted(tmp_path: Path, **options: Any) -> tuple[Path, Path]:
     return graph, folder
 
 
-def ask(folder: Path, signature: str, images: Any) -> dict[str, NDArray[np.float32]]:
-    loaded = tf.saved_model.load(str(folder))
-    return {name: value.numpy() for name, value in loaded.signatures[signature](images=tf.constant(images)).items()}
-
-
 def assert_same(found: dict[str, NDArray[np.float32]], wanted: dict[str, NDArray[np.float32]]) -> None:
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
@@ -70,13 +65,13 @@ def test_pixels_get_the_answers_of_the_graph(tmp_path: Path) -> None:
     pixels = np.stack([photograph(seed, 80, 60) for seed in range(3)])
     wanted = run_detector(graph, pixels)
     assert len({tuple(boxes.ravel()) for boxes in wanted["detection_boxes"]}) == 3
-    assert_same(ask(folder, "serving_default", pixels), wanted)
+    assert_same(ask(folder, "serving_default", {"images": pixels}), wanted)
 
 
 def test_files_of_several_sizes_get_the_answers_of_the_graph_for_their_pixels(tmp_path: Path) -> None:
     graph, folder = converted(tmp_path)
     files = [encoded(photograph(1, 96, 64)), encoded(photograph(2, 50, 70)), encoded(photograph(3, 41, 33), "PNG")]
-    found = ask(folder, "serving_jpeg", files)
+    found = ask(folder, "serving_jpeg", {"images": files})
     for place, content in enumerate(files):
         wanted = run_detector(graph, seen_by_pillow(content)[np.newaxis])
         assert_same({name: value[place : place + 1] for name, value in found.items()}, wanted)
@@ -85,7 +80,7 @@ def test_files_of_several_sizes_get_the_answers_of_the_graph_for_their_pixels(tm
 def test_a_graph_for_one_picture_takes_several_files(tmp_path: Path) -> None:
     graph, folder = converted(tmp_path, batch=1, counted=False)
     files = [encoded(photograph(seed, 64, 64), "PNG") for seed in range(4)]
-    found = ask(folder, "serving_jpeg", files)
+    found = ask(folder, "serving_jpeg", {"images": files})
     assert "num_detections" not in found
     assert found["detection_boxes"].shape == (4, 5, 4)
     assert_same({name: value[3:] for name, value in found.items()}, run_detector(graph, seen_by_pillow(files[3])[np.newaxis]))
@@ -108,7 +103,7 @@ def test_the_warm_up_calls_are_those_of_the_model_server(tmp_path: Path) -> None
         ("detector", "serving_default"),
     ]
     for request in requests:
-        ask(folder, request.model_spec.signature_name, tf.make_ndarray(request.inputs["images"]))
+        ask(folder, request.model_spec.signature_name, {"images": tf.make_ndarray(request.inputs["images"])})
 
 
 def test_a_photograph_as_a_file_is_less_than_a_tenth_of_its_pixels() -> None:

@@ -135,15 +135,12 @@ class DigitNetwork:
 
     def save(self, folder: Path) -> None:
         """Writes the SavedModel: signature serving_default, "images" float32 [any, 28, 28, 1] to "probabilities" [any, 10]."""
-        module = tf.Module()
-        module.model = self._model
-
-        @tf.function(input_signature=[tf.TensorSpec([None, SIDE, SIDE, 1], tf.float32, name="images")])  # type: ignore[untyped-decorator]
-        def serve(images: Any) -> dict[str, Any]:
-            return {"probabilities": self._answer(images)}
-
-        module.serve = serve
-        tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+        # Not tf.saved_model.save: of a Keras model it writes other variables than those that TensorFlow Serving restores.
+        archive = tf.keras.export.ExportArchive()
+        archive.track(self._model)
+        signature = [tf.TensorSpec([None, SIDE, SIDE, 1], tf.float32, name="images")]
+        archive.add_endpoint("serving_default", lambda images: {"probabilities": self._answer(images)}, input_signature=signature)
+        archive.write_out(str(folder), verbose=False)
 
     def _answer(self, images: Any) -> Any:
         return tf.nn.softmax(self._model(centred(images), training=False))

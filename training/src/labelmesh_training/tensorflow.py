@@ -12,4 +12,6 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import tensorflow as tf
 
+tf.get_logger().setLevel("ERROR")
+
 __all__ = ["tf"]

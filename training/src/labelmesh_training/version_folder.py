@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from labelmesh.inference.v1 import manifests_pb2
@@ -11,6 +12,7 @@ from labelmesh_client import LabelmeshError
 from labelmesh_client.manifests import manifest_text
 from labelmesh_client.repository import MANIFEST_NAME
 from numpy.typing import NDArray
+from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from labelmesh_training.tensorflow import tf
 from labelmesh_training.values import Images
@@ -35,12 +37,24 @@ def write_extras(folder: Path, manifest: manifests_pb2.ModelManifest, warm_up: I
             writer.write(record)
 
 
-def check_answers(folder: Path, images: Images, expected: NDArray[np.float32]) -> None:
-    """Loads a SavedModel of digits as the model server does and asks it. Raises BrokenVersion unless it answers as expected."""
+def ask(folder: Path, signature: str, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """What a SavedModel answers, run as TensorFlow Serving runs it: in a session, which is stricter than Python's own loader.
+
+    Raises BrokenVersion when it cannot be loaded or asked.
+    """
     try:
-        loaded = tf.saved_model.load(str(folder))
-        answered = loaded.signatures["serving_default"](images=tf.constant(images[..., np.newaxis]))["probabilities"].numpy()
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        raise BrokenVersion(f"The SavedModel that was written cannot be loaded again: {error}") from None
-    if answered.shape != expected.shape or not np.allclose(answered, expected, atol=_CLOSE):
+        with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+            loaded = SavedModelLoader(str(folder)).load(session, ["serve"])
+            spec = loaded.signature_def[signature]
+            fed = {spec.inputs[name].name: value for name, value in inputs.items()}
+            answered: dict[str, NDArray[Any]] = session.run({name: output.name for name, output in spec.outputs.items()}, fed)
+            return answered
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, tf.errors.OpError) as error:
+        raise BrokenVersion(f"The SavedModel that was written cannot be used: {error}") from None
+
+
+def check_answers(folder: Path, images: Images, expected: NDArray[np.float32]) -> None:
+    """Asks a SavedModel of digits. Raises BrokenVersion unless it answers as expected."""
+    answered = ask(folder, "serving_default", {"images": images[..., np.newaxis]}).get("probabilities")
+    if answered is None or answered.shape != expected.shape or not np.allclose(answered, expected, atol=_CLOSE):
         raise BrokenVersion("The SavedModel that was written answers otherwise than the network that was trained.")

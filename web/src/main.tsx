@@ -5,6 +5,8 @@ import "./styles/parts.css";
 import "./styles/shell.css";
 import "./styles/labeling.css";
 import "./styles/pages.css";
+import "./styles/models.css";
+import "./styles/predict.css";
 import { type App, AppProvider } from "./app";
 import { Desk } from "./labeling/desk";
 import { connectMesh, type Mesh } from "./rpc/mesh";

@@ -16,6 +16,9 @@ const SCOPES = [
   { scope: "labeling.import", text: "Add images" },
   { scope: "labeling.prioritize", text: "Set priorities" },
   { scope: "labeling.manage", text: "Make and change projects" },
+  { scope: "inference.read", text: "Read models, trainings and stored predictions" },
+  { scope: "inference.predict", text: "Ask models, and say whether they were right" },
+  { scope: "inference.manage", text: "Register models, train, move aliases and traffic" },
 ];
 const DAY_MS = 86_400_000;
 const LIFETIMES = [
@@ -45,7 +48,7 @@ export function ApiKeysSection(): JSX.Element {
           New key
         </button>
       </header>
-      <p class="lead">For programs that label, import or prioritise. A key can do no more than its owner.</p>
+      <p class="lead">For programs that label, import, prioritise, train or ask models. A key can do no more than its owner.</p>
       <Trouble problem={keys.problem} />
       {!keys.value && !keys.problem && <Waiting what="Loading keys…" />}
       {keys.value?.length === 0 && <p class="quiet-text">There is no key yet.</p>}
@@ -86,7 +89,7 @@ function KeyTable(props: { keys: readonly ApiKey[]; onRevoke: (key: ApiKey) => v
                 {key.displayName}
                 <code class="second-line">{key.prefix}…</code>
               </th>
-              <td>{key.scopes.map((scope) => scope.replace("labeling.", "")).join(", ")}</td>
+              <td>{key.scopes.map((scope) => scope.replace(/^labeling\./, "").replace(/^inference\./, "models: ")).join(", ")}</td>
               <td>
                 <span class={`badge ${state === "active" ? "badge-done" : "badge-closed"}`}>{state}</span>
               </td>

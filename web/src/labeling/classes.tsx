@@ -2,6 +2,8 @@
 import type { JSX, RefObject } from "preact";
 import { useState } from "preact/hooks";
 import type { LabelClass } from "../gen/labelmesh/labeling/v1/projects_pb";
+import { percent } from "../ui/parts";
+import type { Suggestion } from "./suggestions";
 
 /** From so many classes on there is a field to search them. */
 export const SEARCH_FROM = 25;
@@ -11,6 +13,7 @@ export function ClassButtons(props: {
   disabled: boolean;
   flash: string | null;
   before: string;
+  suggestion: Suggestion | null;
   search: RefObject<HTMLInputElement | null>;
   onChoose: (classId: string) => void;
 }): JSX.Element {
@@ -52,7 +55,13 @@ export function ClassButtons(props: {
       <div class={`class-grid${props.classes.every((one) => (one.displayName || one.id).length <= 3) ? " short" : ""}`}>
         {matches.map((one) => {
           const name = one.displayName || one.id;
-          const classes = ["class-button", props.flash === one.id ? "flash" : "", props.before === one.id ? "before" : ""];
+          const suggested = props.suggestion?.classId === one.id ? props.suggestion : null;
+          const classes = [
+            "class-button",
+            props.flash === one.id ? "flash" : "",
+            props.before === one.id ? "before" : "",
+            suggested ? "suggested" : "",
+          ];
           return (
             <button
               key={one.id}
@@ -67,6 +76,12 @@ export function ClassButtons(props: {
               <span class="class-name">{name}</span>
               {one.hotkey !== "" && one.hotkey !== name && <kbd>{one.hotkey}</kbd>}
               {props.before === one.id && <span class="before-mark">before</span>}
+              {suggested && (
+                <span class="suggested-mark">
+                  <span class="unseen">the model's suggestion, </span>
+                  {percent(suggested.confidence)}
+                </span>
+              )}
             </button>
           );
         })}

@@ -16,7 +16,7 @@ function Row(props: { keys: readonly string[]; does: string }): JSX.Element {
   );
 }
 
-export function ShortcutHelp(props: { classes: readonly LabelClass[]; onClose: () => void }): JSX.Element {
+export function ShortcutHelp(props: { classes: readonly LabelClass[]; suggests: boolean; onClose: () => void }): JSX.Element {
   const taken = new Set(props.classes.map((one) => one.hotkey.toLowerCase()));
   const free = (keys: readonly string[]): string[] => keys.filter((key) => !taken.has(key.toLowerCase()));
   const withKey = props.classes.filter((one) => one.hotkey !== "");
@@ -27,7 +27,9 @@ export function ShortcutHelp(props: { classes: readonly LabelClass[]; onClose: (
         <tbody>
           <Row keys={free(["S", "→"])} does="Skip this image, it comes back later" />
           <Row keys={free(["Z", "Backspace", "←"])} does="Take the last label back" />
-          <Row keys={free(["M"])} does="Smooth or crisp pixels of small images" />
+          {props.suggests && <Row keys={free(["M"])} does="Show or hide what the model suggests" />}
+          {props.suggests && <Row keys={["Enter"]} does="Take the class that the model suggests" />}
+          <Row keys={free(["P"])} does="Smooth or crisp pixels of small images" />
           {props.classes.length > 24 && <Row keys={free(["/"])} does="Search a class, Enter takes the first" />}
           <Row keys={free(["?"])} does="This help" />
         </tbody>

@@ -1,7 +1,9 @@
 // Which key does what on the labeling page. A project's own keys come first; ours step aside.
 import type { LabelClass } from "../gen/labelmesh/labeling/v1/projects_pb";
 
-export type Command = { readonly do: "label"; readonly classId: string } | { readonly do: "skip" | "undo" | "help" | "smooth" | "filter" };
+export type Command =
+  | { readonly do: "label"; readonly classId: string }
+  | { readonly do: "skip" | "undo" | "help" | "smooth" | "filter" | "suggest" | "accept" };
 
 export interface KeyPress {
   readonly key: string;
@@ -18,7 +20,9 @@ const OURS: Record<string, Exclude<Command["do"], "label">> = {
   Backspace: "undo",
   ArrowLeft: "undo",
   "?": "help",
-  m: "smooth",
+  p: "smooth",
+  m: "suggest",
+  Enter: "accept",
   "/": "filter",
 };
 
@@ -38,4 +42,9 @@ export function commandOf(press: KeyPress, classes: readonly LabelClass[]): Comm
 /** Whether keys belong to what has the focus: somebody types there. */
 export function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+}
+
+/** Whether Enter belongs to what has the focus: a button or a link that somebody went to by keyboard. */
+export function takesEnter(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest("button, a, summary, label") !== null;
 }

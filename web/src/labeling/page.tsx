@@ -11,10 +11,11 @@ import { useLoaded } from "../ui/loaded";
 import { count, Progress, percent, Trouble, Waiting } from "../ui/parts";
 import { ClassButtons } from "./classes";
 import { ShortcutHelp } from "./help";
-import { commandOf, isTyping } from "./keys";
+import { commandOf, isTyping, takesEnter } from "./keys";
 import { NothingToDo } from "./nothing";
 import type { LabelingQueue } from "./queue";
 import { isSmall, isSoft, Stage } from "./stage";
+import { useSuggestions } from "./suggesting";
 
 export function LabelPage(props: { user: User; projectId: string }): JSX.Element {
   const { mesh } = useApp();
@@ -78,15 +79,17 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
     return () => clearInterval(timer);
   }, [queue, project]);
 
+  const model = useSuggestions(project, queue);
   const label = useCallback(
     (classId: string): void => {
+      const labeled = queue.current.value?.lease.imageUrl ?? "";
       if (!queue.label(classId, performance.now())) return;
-      const name = project.classes.find((one) => one.id === classId)?.displayName || classId;
+      model.labeled(labeled, classId);
       setFlash(classId);
-      setSaid(`Labeled ${name}. Next image.`);
+      setSaid(`Labeled ${nameOf(project, classId)}. Next image.`);
       setTimeout(() => setFlash((now) => (now === classId ? null : now)), FLASH_MS);
     },
-    [queue, project],
+    [queue, project, model.labeled],
   );
   const skip = useCallback((): void => {
     if (queue.skip(performance.now())) setSaid("Skipped. Next image.");
@@ -108,22 +111,36 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
       if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
       const command = commandOf(event, project.classes);
       if (!command) return;
+      if (command.do === "accept") {
+        if (!model.suggestion || takesEnter(event.target)) return;
+        event.preventDefault();
+        label(model.suggestion.classId);
+        return;
+      }
       event.preventDefault();
       if (command.do === "label") label(command.classId);
       else if (command.do === "skip") skip();
       else if (command.do === "undo") undo();
       else if (command.do === "help") setHelp(true);
       else if (command.do === "smooth") toggleSmooth();
+      else if (command.do === "suggest") model.toggle();
       else search.current?.focus();
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  }, [project, label, skip, undo, toggleSmooth]);
+  }, [project, label, skip, undo, toggleSmooth, model]);
 
   const idle = queue.nothing.value;
   const manager = includes(user.role, Role.MANAGER);
   return (
-    <div class="bench">
+    // biome-ignore lint/a11y/noStaticElementInteractions lint/a11y/useKeyWithClickEvents: no action of its own, see the comment
+    <div
+      class="bench"
+      onClick={(event) => {
+        // After a click the keyboard belongs to the page again: Enter takes the suggestion and not once more what was clicked.
+        if (model.shown && event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur();
+      }}
+    >
       <BenchHead project={project} queue={queue} progress={progress} onHelp={() => setHelp(true)} />
       <section class="stage" aria-label="Image to label" data-ready={queue.ready.value}>
         {held && <Stage queue={queue} held={held} smooth={smooth} />}
@@ -148,6 +165,7 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
         disabled={!queue.ready.value}
         flash={flash}
         before={held?.lease.previousClassId ?? ""}
+        suggestion={model.suggestion}
         search={search}
         onChoose={label}
       />
@@ -160,7 +178,19 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
         </button>
         {held && isSmall(held) && (
           <button type="button" class="quiet" aria-pressed={smooth} onClick={toggleSmooth}>
-            Smooth <kbd>M</kbd>
+            Smooth <kbd>P</kbd>
+          </button>
+        )}
+        {model.there && (
+          <button
+            type="button"
+            class="quiet"
+            aria-pressed={model.shown}
+            title={model.away ? "The model does not answer" : "What the model suggests"}
+            onClick={model.toggle}
+          >
+            Model <kbd>M</kbd>
+            {model.shown && model.away && <span class="badge badge-closed">away</span>}
           </button>
         )}
         <Saving queue={queue} />
@@ -168,9 +198,16 @@ function Bench(props: { project: Project; user: User; onProjectChanged: () => vo
       <div class="unseen" aria-live="polite">
         {said}
       </div>
-      {help && <ShortcutHelp classes={project.classes} onClose={() => setHelp(false)} />}
+      <div class="unseen" aria-live="polite">
+        {model.suggestion && queue.ready.value && `The model suggests ${nameOf(project, model.suggestion.classId)}.`}
+      </div>
+      {help && <ShortcutHelp classes={project.classes} suggests={model.there} onClose={() => setHelp(false)} />}
     </div>
   );
+}
+
+function nameOf(project: Project, classId: string): string {
+  return project.classes.find((one) => one.id === classId)?.displayName || classId;
 }
 
 interface Standing {

@@ -1,5 +1,6 @@
 // What the labeling queue needs from the mesh, in its own words.
 import type { Lease, Next } from "../gen/labelmesh/labeling/v1/annotations_pb";
+import type { Outbox } from "./outbox";
 
 export interface Asking {
   readonly requestId: string;
@@ -21,3 +22,12 @@ export interface LabelingPort {
 
 /** Loads an image ahead of its turn; rejects when it cannot be had. */
 export type LoadPicture = (url: string) => Promise<HTMLImageElement>;
+
+export interface QueueSurroundings {
+  readonly port: LabelingPort;
+  readonly load: LoadPicture;
+  readonly outbox: Outbox;
+  readonly uuid: () => string;
+  /** Resolves when the server answers again, or after so many ms. */
+  readonly back: (atMostMs: number) => Promise<void>;
+}

@@ -5,13 +5,14 @@
 // back onto the screen. Nothing here knows whether an image was seen before, nor could it.
 
 import { Code } from "@connectrpc/connect";
-import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import type { Lease, Next, Nothing } from "../gen/labelmesh/labeling/v1/annotations_pb";
 import { NothingReason } from "../gen/labelmesh/labeling/v1/annotations_pb";
 import { type Problem, problemOf } from "../rpc/problems";
 import { timeMs } from "../rpc/time";
-import type { Outbox, Unsent } from "./outbox";
-import type { LabelingPort, LoadPicture } from "./port";
+import { type Held, holdImage } from "./held";
+import type { Unsent } from "./outbox";
+import type { QueueSurroundings } from "./port";
 
 /** The image on screen and those fetched ahead. */
 const HOLD = 3;
@@ -22,19 +23,10 @@ const UNCONFIRMED_AT_MOST = 5;
 const RETRY_MS = [300, 1000, 2000, 4000, 8000];
 /** Errors that are no absence of the server are tried this often before the label comes back. */
 const ATTEMPTS = 3;
+/** Such errors should not happen: worth another try, but not for ever. */
+const STRANGE = new Set([Code.Internal, Code.Unknown, Code.ResourceExhausted, Code.Aborted]);
 /** How soon to look again when there is nothing to do: others may give images back any time. */
 const LOOK_AGAIN_MS = 10_000;
-
-export type PictureState = "loading" | "ready" | "broken";
-
-/** An image that this page holds. */
-export interface Held {
-  readonly lease: Lease;
-  readonly picture: Promise<HTMLImageElement>;
-  readonly pictureState: ReadonlySignal<PictureState>;
-  /** When it appeared on screen, ms of performance.now(). */
-  readonly shownAt: Signal<number | null>;
-}
 
 export interface Idle {
   readonly reason: NothingReason;
@@ -56,15 +48,6 @@ export interface Notice {
   readonly tone: "info" | "problem";
 }
 
-export interface QueueSurroundings {
-  readonly port: LabelingPort;
-  readonly load: LoadPicture;
-  readonly outbox: Outbox;
-  readonly uuid: () => string;
-  /** Resolves when the server answers again, or after so many ms. */
-  readonly back: (atMostMs: number) => Promise<void>;
-}
-
 export class LabelingQueue {
   private readonly list = signal<readonly Held[]>([]);
   private readonly jobs = signal<readonly Job[]>([]);
@@ -72,8 +55,8 @@ export class LabelingQueue {
   private readonly undoing = signal(false);
 
   readonly current = computed(() => this.list.value[0] ?? null);
-  /** How many images are ready behind the one on screen. */
-  readonly ahead = computed(() => Math.max(0, this.list.value.length - 1));
+  /** The image that comes after the one on screen, as far as it is known. */
+  readonly upcoming = computed(() => this.list.value[1] ?? null);
   readonly nothing = signal<Idle | null>(null);
   readonly notice = signal<Notice | null>(null);
   /** Why no image could be had at all; cleared by the next success. */
@@ -311,7 +294,7 @@ export class LabelingQueue {
       this.confirmed.value = given;
       this.undoing.value = false;
       this.lastClass.value = null;
-      if (lease && this.isNew(lease)) this.putInFront(this.hold(lease), null);
+      if (lease && this.isNew(lease)) this.putInFront(holdImage(lease, this.around.load), null);
     };
   }
 
@@ -324,7 +307,7 @@ export class LabelingQueue {
       return;
     }
     const patient = problem.transient || problem.code === Code.Canceled;
-    if (patient || (isStrange(problem) && record.attempts < ATTEMPTS)) {
+    if (patient || (STRANGE.has(problem.code) && record.attempts < ATTEMPTS)) {
       const wait = problem.retryAfterMs ?? RETRY_MS[Math.min(record.attempts - 1, RETRY_MS.length - 1)] ?? 1000;
       await (problem.transient && problem.retryAfterMs === null
         ? this.around.back(wait)
@@ -376,7 +359,7 @@ export class LabelingQueue {
     this.trouble.value = null;
     if (!this.isNew(what.value)) return false;
     if (this.paused || this.mode === "draining") void this.around.port.release([what.value.id]).catch(() => undefined);
-    else this.list.value = [...this.list.value, this.hold(what.value)];
+    else this.list.value = [...this.list.value, holdImage(what.value, this.around.load)];
     return true;
   }
 
@@ -395,20 +378,6 @@ export class LabelingQueue {
     if (!this.paused && this.mode === "labeling") this.again = setTimeout(() => this.lookAgain(), wait);
   }
 
-  private hold(lease: Lease): Held {
-    const pictureState = signal<PictureState>("loading");
-    const picture = this.around.load(lease.imageUrl);
-    picture.then(
-      () => {
-        pictureState.value = "ready";
-      },
-      () => {
-        pictureState.value = "broken";
-      },
-    );
-    return { lease, picture, pictureState, shownAt: signal(null) };
-  }
-
   private putInFront(held: Held, previousClass: string | null): void {
     const lease = previousClass === null ? held.lease : { ...held.lease, previousClassId: previousClass };
     const list = [{ ...held, lease }, ...this.list.value];
@@ -424,14 +393,4 @@ export class LabelingQueue {
   private say(sentence: string, tone: Notice["tone"] = "info"): void {
     this.notice.value = { sentence, tone };
   }
-}
-
-/** An error that should not happen: worth another try, but not for ever. */
-function isStrange(problem: Problem): boolean {
-  return (
-    problem.code === Code.Internal ||
-    problem.code === Code.Unknown ||
-    problem.code === Code.ResourceExhausted ||
-    problem.code === Code.Aborted
-  );
 }

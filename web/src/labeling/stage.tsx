@@ -2,7 +2,8 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Waiting } from "../ui/parts";
-import type { Held, LabelingQueue } from "./queue";
+import type { Held } from "./held";
+import type { LabelingQueue } from "./queue";
 
 /** Images up to this many pixels a side are drawn with hard pixels. */
 const SMALL = 160;

@@ -91,7 +91,6 @@ function Bodies(props: { poses: Poses }): JSX.Element {
       </p>
       <ol class="bars" aria-label="Bodies found">
         {props.poses.poses.map((pose, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: bodies have no name but their place
           <Bar key={index} name={`Body ${index + 1}: ${several(pose.keypoints.length, "point")}`} share={pose.score} />
         ))}
       </ol>

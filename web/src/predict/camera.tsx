@@ -26,7 +26,9 @@ export function CameraDialog(props: { onTaken: (file: File) => void; onClose: ()
   useEffect(() => {
     let stream: MediaStream | null = null;
     let gone = false;
-    const end = (): void => stream?.getTracks().forEach((track) => track.stop());
+    const end = (): void => {
+      for (const track of stream?.getTracks() ?? []) track.stop();
+    };
     const start = async (): Promise<void> => {
       try {
         if (!navigator.mediaDevices) throw new Error("this page has no camera");

@@ -90,6 +90,7 @@ export function sameSettings(one: Project, other: Project): boolean {
       project.description,
       project.access,
       project.repeatRate,
+      project.suggestionModel,
       durationMs(project.leaseDuration),
       project.classes.map((each) => [each.id, each.displayName, each.hotkey, each.color]),
     ]);

@@ -10,6 +10,7 @@ import { Field, percent, Select, several, Trouble, Waiting } from "../ui/parts";
 import { classDrafts, classProblems, sameSettings, wireClasses } from "./draft";
 import { ClassEditor } from "./editor";
 import { ACCESS_OPTIONS } from "./new";
+import { ScoringPanel, SuggestionModel } from "./scoringpanel";
 import { UploadPanel } from "./uploadpanel";
 
 export function ManagePage(props: { projectId: string }): JSX.Element {
@@ -33,6 +34,7 @@ export function ManagePage(props: { projectId: string }): JSX.Element {
       </header>
       <Trouble problem={reload.problem} />
       <UploadPanel projectId={projectId} onAdded={project.again} imagesCount={Number(project.value.imagesCount)} />
+      <ScoringPanel key={project.value.suggestionModel} project={project.value} onDone={project.again} />
       <Settings key={edition} project={project.value} onChanged={project.set} onReload={() => void reload.run()} />
     </>
   );
@@ -65,6 +67,7 @@ function Settings(props: { project: Project; onChanged: (project: Project) => vo
   const [access, setAccess] = useState(String(project.access));
   const [repeatRate, setRepeatRate] = useState(project.repeatRate);
   const [leaseSeconds, setLeaseSeconds] = useState(String(Math.round((durationMs(project.leaseDuration) ?? 120_000) / 1000)));
+  const [suggestionModel, setSuggestionModel] = useState(project.suggestionModel);
   const [classes, setClasses] = useState(() => classDrafts(project));
   const [saved, setSaved] = useState(false);
   const problems = classProblems(classes);
@@ -82,7 +85,8 @@ function Settings(props: { project: Project; onChanged: (project: Project) => vo
       repeatRate,
       leaseDuration: durationOf(Number(leaseSeconds) * 1000),
       classes: wireClasses(classes),
-      updateMask: { paths: ["display_name", "description", "access", "repeat_rate", "lease_duration", "classes"] },
+      suggestionModel,
+      updateMask: { paths: ["display_name", "description", "access", "repeat_rate", "lease_duration", "classes", "suggestion_model"] },
       etag: base.current.etag,
     });
     if (reply.project) {
@@ -124,6 +128,7 @@ function Settings(props: { project: Project; onChanged: (project: Project) => vo
       />
       <div class="columns">
         <Select label="Who may label" value={access} options={ACCESS_OPTIONS} onChoose={setAccess} />
+        <SuggestionModel value={suggestionModel} onChoose={setSuggestionModel} />
         <Field
           label={`Repeats: ${percent(repeatRate)}`}
           type="range"

@@ -23,6 +23,8 @@ from labelmesh_inference.serving.values import ServedVersion, VersionState
 
 # A model server that was away is asked again after so many seconds: whoever looks at models meanwhile does not wait for it.
 _AWAY_S = 2.0
+# A page of models ends early where their manifests have more labels than this together: they are sent with every version.
+_MOST_LABELS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Catalogue:
         with self._database.connection() as connection:
             found = {row.name: row.created_at for row in connection.execute(statement)}
             kept = _kept(connection, found)
-        page = page_of(kept, size, "models", lambda model: [model.name])
+        page = page_of(kept, min(size, _fitting(kept)), "models", lambda model: [model.name])
         views, problem = self._views(page.items)
         return Page(views, page.next_token), problem
 
@@ -142,6 +144,16 @@ def _kept(connection: Connection, created: Mapping[str, datetime]) -> list[_Kept
     names = list(created)
     routings, versions, uses = currents_of(connection, names), versions_of(connection, names), _uses(connection, names)
     return [_Kept(name, created[name], routings[name], versions[name], uses[name]) for name in names]
+
+
+def _fitting(models: Sequence[_Kept]) -> int:
+    """How many of the models have no more labels together than a reply may hold; one at least."""
+    labels = 0
+    for count, model in enumerate(models):
+        labels += sum(len(version.manifest.labels) for version in model.versions)
+        if labels > _MOST_LABELS:
+            return max(1, count)
+    return max(1, len(models))
 
 
 def _uses(connection: Connection, models: Sequence[str]) -> dict[str, dict[int, Use]]:

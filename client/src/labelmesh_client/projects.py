@@ -20,6 +20,7 @@ from labelmesh_client.images import Image
 from labelmesh_client.importing import ImageFile, ImportedFile, import_images
 from labelmesh_client.labeling import Leases
 from labelmesh_client.labels import LabeledImage
+from labelmesh_client.pictures import with_pictures
 from labelmesh_client.predictions import Question
 from labelmesh_client.scoring import ScoringProgress
 from labelmesh_client.services import Services
@@ -176,6 +177,17 @@ class Project:
     def labels(self) -> Iterator[LabeledImage]:
         """What people agreed on, once for each image with a label, in the order they came. See `labels.stream_labels`."""
         return labels.stream_labels(self._services, self.id, self.refresh)
+
+    def labeled_pictures(self, *, workers: int = 8) -> Iterator[tuple[LabeledImage, bytes]]:
+        """The same with each picture's file, `workers` downloaded at once. See `pictures.with_pictures`."""
+        return with_pictures(
+            self.labels(),
+            lambda labeled: labeled.image,
+            self.download,
+            lambda image: self.image(image.id),
+            self._services.connection.pause,
+            workers=workers,
+        )
 
     def put_machine_labels(self, labels: Iterable[MachineLabel], *, model: str, model_version: str) -> int:
         """Puts a model's labels beside those of people. See `annotation.put_machine_labels`."""

@@ -37,3 +37,10 @@ def client(mesh: Mesh) -> Iterator[Client]:
 def name() -> str:
     """A name for a project that no other test uses."""
     return f"project {uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def model_mesh(mesh: Mesh) -> Mesh:
+    """The same with inference and a model server, started by the first test that needs them."""
+    mesh.start_models()
+    return mesh

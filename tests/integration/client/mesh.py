@@ -1,4 +1,4 @@
-"""The whole mesh as a client meets it: auth and labeling as processes of their own, behind a real Envoy."""
+"""The whole mesh as a client meets it: its services as processes of their own, behind a real Envoy."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelmesh_client import Client, connect
+from labelmesh_client import Client, ModelRepository, connect
+from labelmesh_client.accounts import SCOPES
 from labelmesh_client.command.main import main
 from labelmesh_client.command.terminal import Terminal
 from labelmesh_local.gateway import Gateway
-from labelmesh_local.parts import http_status, run_module
-from labelmesh_local.ports import free_ports
+from labelmesh_local.parts import run_module
+from labelmesh_local.ports import free_ports, http_status
 from labelmesh_local.postgres import Postgres
 from labelmesh_local.process import Process, wait_until
 
+from tests.support.modelserver import ModelServerProcess
 from tests.support.stores import StoreAddress
 
+_SERVICES = ("auth", "labeling", "inference")
 ADMIN, ADMIN_PASSWORD = "root", "violet-harbour-92"
-ALL_SCOPES = ("labeling.read", "labeling.annotate", "labeling.import", "labeling.prioritize", "labeling.manage")
+ALL_SCOPES = SCOPES
 
 
 @dataclass
@@ -37,14 +40,17 @@ class Ran:
 
 
 class Mesh:
-    """Auth, labeling and the gateway on free loopback ports. `idle_seconds` is how long a session lasts without activity."""
+    """Auth, labeling and the gateway on free loopback ports. `idle_seconds` is how long a session lasts without activity.
+
+    `start_models` brings inference and a model server beside them, whose model repository is `repository`; TensorFlow takes some seconds.
+    """
 
     def __init__(self, folder: Path, postgres: Postgres, store: StoreAddress, *, idle_seconds: int = 120) -> None:
-        names = ("auth", "auth_ops", "labeling", "labeling_ops", "gateway", "gateway_admin")
+        names = [f"{service}{suffix}" for service in _SERVICES for suffix in ("", "_ops")] + ["gateway", "gateway_admin", "models"]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.address = f"http://127.0.0.1:{self.ports['gateway']}"
         self._folder = folder
-        urls = {name: postgres.create_database(f"client_{name}_{time.time_ns()}", f"client_{name}") for name in ("auth", "labeling")}
+        urls = {name: postgres.create_database(f"client_{name}_{time.time_ns()}", f"client_{name}") for name in _SERVICES}
         self._environment = {
             "auth": {
                 **self._service("auth", urls["auth"]),
@@ -52,8 +58,17 @@ class Mesh:
                 "LABELMESH_COOKIE_SECURE": "false",
                 "LABELMESH_SESSION_IDLE_SECONDS": str(idle_seconds),
             },
-            "labeling": {**self._service("labeling", urls["labeling"]), **store.environment()},
+            "labeling": {**self._service("labeling", urls["labeling"]), **store.environment(), "LABELMESH_OBJECTS_URL": "/objects"},
+            "inference": {
+                **self._service("inference", urls["inference"]),
+                **store.environment(),
+                "LABELMESH_OBJECTS_URL": "/objects",
+                "LABELMESH_MODEL_SERVER": f"127.0.0.1:{self.ports['models']}",
+                "LABELMESH_LABELING": f"127.0.0.1:{self.ports['labeling']}",
+            },
         }
+        self.repository = ModelRepository(folder / "models")
+        self._model_server: ModelServerProcess | None = None
         self._store = store
         self._processes: dict[str, Process] = {}
         self._gateway: Gateway | None = None
@@ -78,6 +93,7 @@ class Mesh:
             "LABELMESH_GATEWAY_AUTH": f"127.0.0.1:{self.ports['auth']}",
             "LABELMESH_GATEWAY_AUTH_OPS": f"127.0.0.1:{self.ports['auth_ops']}",
             "LABELMESH_GATEWAY_LABELING": f"127.0.0.1:{self.ports['labeling']}",
+            "LABELMESH_GATEWAY_INFERENCE": f"127.0.0.1:{self.ports['inference']}",
             "LABELMESH_GATEWAY_OBJECTS": self._store.endpoint,
             "LABELMESH_GATEWAY_SIGN_IN_PER_MINUTE": "100000",
             "LABELMESH_GATEWAY_CALLS_PER_SECOND": "100000",
@@ -90,14 +106,26 @@ class Mesh:
         )
         self._gateway.start()
 
+    def start_models(self) -> None:
+        """Returns when models can be served; does nothing the second time."""
+        if self._model_server is not None:
+            return
+        self.repository.prepare()
+        config = f"--model_config_file={self.repository.config_path}"
+        self._model_server = ModelServerProcess(self._folder / "modelserver.log", config, port=self.ports["models"], wait=False)
+        self.start_service("inference")
+        self._model_server.wait_until_ready()
+
     def stop(self) -> None:
+        if self._model_server is not None:
+            self._model_server.kill()
         if self._gateway is not None:
             self._gateway.stop()
         for process in self._processes.values():
             process.stop(15)
 
     def start_service(self, name: str) -> None:
-        """Starts auth or labeling (again) and waits until it is ready."""
+        """Starts a service (again) and waits until it is ready."""
         command = [sys.executable, "-m", f"labelmesh_{name}"]
         process = Process(name, command, log=self._folder / f"{name}.log", environment=self._environment[name])
         process.start()
@@ -122,12 +150,19 @@ class Mesh:
 
     def environment(self) -> dict[str, str]:
         """What the command needs to work as the administrator."""
-        return {"LABELMESH_ADDRESS": self.address, "LABELMESH_USER": ADMIN, "LABELMESH_PASSWORD": ADMIN_PASSWORD, "HOME": str(self._folder)}
+        return {
+            "LABELMESH_ADDRESS": self.address,
+            "LABELMESH_USER": ADMIN,
+            "LABELMESH_PASSWORD": ADMIN_PASSWORD,
+            "LABELMESH_MODELS": str(self.repository.path),
+            "HOME": str(self._folder),
+        }
 
-    def labelmesh(self, *argv: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> Ran:
+    def labelmesh(self, *argv: str, stdin: str | bytes = "", environment: Mapping[str, str] | None = None) -> Ran:
         """Runs the command in this process, as the administrator unless `environment` says otherwise."""
         out, err = io.StringIO(), io.StringIO()
-        code = main(argv, Terminal(environment or self.environment(), io.StringIO(stdin), out, err))
+        given = io.TextIOWrapper(io.BytesIO(stdin if isinstance(stdin, bytes) else stdin.encode()), "utf-8")
+        code = main(argv, Terminal(environment or self.environment(), given, out, err))
         return Ran(code, out.getvalue(), err.getvalue())
 
     def start_labelmesh(self, *argv: str) -> subprocess.Popen[str]:

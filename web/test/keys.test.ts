@@ -36,3 +36,11 @@ test("a key that is held down labels once, and the browser's own shortcuts stay 
   expect(commandOf(press("7", { altKey: true }), classes)).toBeNull();
   expect(commandOf(press("Tab"), classes)).toBeNull();
 });
+
+test("the keys of suggestions step aside for a project's own, and Enter always accepts", () => {
+  expect(commandOf(press("m"), [])).toEqual({ do: "suggest" });
+  expect(commandOf(press("p"), [])).toEqual({ do: "smooth" });
+  expect(commandOf(press("Enter"), classes)).toEqual({ do: "accept" });
+  const own = [create(LabelClassSchema, { id: "moose", hotkey: "m" })];
+  expect(commandOf(press("m"), own)).toEqual({ do: "label", classId: "moose" });
+});

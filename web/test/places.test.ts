@@ -11,12 +11,24 @@ test("every place has an address that leads back to it", () => {
     { at: "statistics", projectId: ID },
     { at: "manage", projectId: ID },
     { at: "admin", section: "audit" },
+    { at: "predict" },
+    { at: "models" },
+    { at: "models", model: "mega-detector_v4.1" },
   ];
   for (const place of places) expect(placeOf(addressOf(place))).toEqual(place);
 });
 
 test("addresses that mean nothing lead nowhere", () => {
-  for (const hash of ["#/projects/1", `#/projects/${ID}/secrets`, "#/admin", "#/admin/everything", "#/x/y"]) {
+  for (const hash of [
+    "#/projects/1",
+    `#/projects/${ID}/secrets`,
+    "#/admin",
+    "#/admin/everything",
+    "#/x/y",
+    "#/predict/x",
+    "#/models/Not%20One",
+    "#/models/a/b",
+  ]) {
     expect(placeOf(hash)).toEqual({ at: "nowhere" });
   }
 });

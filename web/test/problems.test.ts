@@ -46,3 +46,11 @@ test("somebody else's change is no reason to send the same again", () => {
   expect(problemOf(new ConnectError("x", Code.Aborted, undefined, [info("ETAG_MISMATCH")])).transient).toBe(false);
   expect(problemOf(new ConnectError("x", Code.Aborted, undefined, [info("CONCURRENT_CHANGE")])).transient).toBe(true);
 });
+
+test("a model that is away or busy is asked again, a routing that somebody else changed is not", () => {
+  const retry = { desc: RetryInfoSchema, value: { retryDelay: { seconds: 2n } } } as const;
+  const away = problemOf(new ConnectError("x", Code.Unavailable, undefined, [info("MODEL_SERVER_UNAVAILABLE"), retry]));
+  expect(away).toMatchObject({ transient: true, retryAfterMs: 2000, sentence: "The model server is away." });
+  expect(problemOf(new ConnectError("x", Code.ResourceExhausted, undefined, [info("MODEL_BUSY")])).transient).toBe(true);
+  expect(problemOf(new ConnectError("x", Code.Aborted, undefined, [info("REVISION_MISMATCH")])).transient).toBe(false);
+});

@@ -4,6 +4,7 @@ import { NothingReason } from "../src/gen/labelmesh/labeling/v1/annotations_pb";
 import type { Outbox, Unsent } from "../src/labeling/outbox";
 import { LabelingQueue } from "../src/labeling/queue";
 import { randomUuid } from "../src/session/tabs";
+import { until } from "./clock";
 import { FakeMesh, refusal } from "./fakemesh";
 
 const AWAY = new ConnectError("nobody there", Code.Unavailable);
@@ -14,14 +15,6 @@ class MemoryOutbox implements Outbox {
   write = (unsent: readonly Unsent[]): void => {
     this.unsent = unsent;
   };
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const end = Date.now() + 3000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`never came: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }
 
 interface Bench {

@@ -113,20 +113,20 @@ class TrainingMesh:
 
     # --- the command ---
 
-    def start_training(self, *argv: str) -> subprocess.Popen[str]:
+    def start_training(self, *argv: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Runs `labelmesh train digits` as a process."""
         return subprocess.Popen(
             [sys.executable, "-m", "labelmesh_client", "train", "digits", *argv],
-            env=self.environment(),
+            env={**self.environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def train(self, *argv: str) -> Ran:
+    def train(self, *argv: str, environment: Mapping[str, str] | None = None) -> Ran:
         """The same to its end."""
-        return self.ended(self.start_training(*argv))
+        return self.ended(self.start_training(*argv, environment=environment))
 
     def ended(self, process: subprocess.Popen[str], *, seconds: float = _TRAINING_S) -> Ran:
         """Waits for the command's end; it is killed and the test fails after `seconds`."""

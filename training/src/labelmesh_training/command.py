@@ -17,7 +17,7 @@ from labelmesh_client.command.importing import DIGITS_PROJECT
 from labelmesh_client.command.progress import duration
 from labelmesh_client.command.terminal import Terminal
 from labelmesh_client.repository import ModelRepository
-from labelmesh_client.trainings import RunningTraining, Training, Trainings, TrainingState
+from labelmesh_client.trainings import RunningTraining, Training, TrainingState
 
 from labelmesh_training.comparison import Promote
 from labelmesh_training.display import Display
@@ -86,7 +86,7 @@ def train_digits(arguments: argparse.Namespace, terminal: Terminal) -> int:
         project = _project(client, arguments.project)
         for _ in range(_ATTEMPTS):
             try:
-                training = Trainings(client.services).start(plan.model, only_first=arguments.if_none)
+                training = client.trainings.start(plan.model, only_first=arguments.if_none)
             except FailedPrecondition as error:
                 if error.reason == "MODEL_EXISTS":
                     terminal.say(f"{plan.model} has a version already; nothing was trained.")
@@ -135,7 +135,7 @@ def _attend(client: Client, training_id: str, display: Display) -> bool:
     display.note("A training of this model runs already; this is how far it is.")
     last: Training | None = None
     try:
-        for last in Trainings(client.services).watch(training_id):
+        for last in client.trainings.watch(training_id):
             display.show(last.progress)
     finally:
         display.clear()

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from labelmesh_client import Aborted, Client, LabelmeshError, NotFound, Project, SourceError
-from labelmesh_client.models import Model, Models
+from labelmesh_client import Client, LabelmeshError, NotFound, Project, SourceError
+from labelmesh_client.models import Model
 from labelmesh_client.repository import ModelRepository
-from labelmesh_client.trainings import RunningTraining, TrainingProgress, Trainings, TrainingState
+from labelmesh_client.trainings import RunningTraining, TrainingProgress
 
 from labelmesh_training.comparison import STABLE, Comparison, Promote, ask_version, is_promoted
 from labelmesh_training.display import Display
@@ -36,6 +36,7 @@ from labelmesh_training.keeping import Keeper, TrainingLost
 from labelmesh_training.labels import MOST_LABELS, MeshLabels, read_labels
 from labelmesh_training.manifests import digits_manifest
 from labelmesh_training.preparation import SIDE
+from labelmesh_training.publishing import Publication, problem_of, publish
 from labelmesh_training.reference import bundled_digits, mnist_digits
 from labelmesh_training.strokes import drawn_digits
 from labelmesh_training.values import Pictures
@@ -104,7 +105,7 @@ class DigitTraining:
             raise  # The mesh knows, and hears nothing from us any more.
         except BaseException as error:
             with suppress(LabelmeshError):
-                training.fail(_problem(error))
+                training.fail(problem_of(error))
             raise
 
     def _run(self, training: RunningTraining, keeper: Keeper, loading: Future[None], started: float) -> Trained:
@@ -126,7 +127,14 @@ class DigitTraining:
         with self._workplace() as folder:
             self._write(network, folder, held_out, probabilities)
             keeper.confirm()
-            self._publish(training, keeper, folder, model, metrics, promoted)
+            publication = Publication(
+                digits_manifest(self._plan.model),
+                metrics,
+                (STABLE,) if promoted else (),
+                model.needed_versions if model is not None else (),
+            )
+            saying = TrainingProgress("waiting for the model server", done=_WRITTEN)
+            publish(self._client.trainings, self._repository, training, folder, publication, lambda: keeper.say(saying))
         return Trained(
             self._plan.model, training.version, evaluation, division, labels, stable, promoted or model is None, time.monotonic() - started
         )
@@ -210,7 +218,7 @@ class DigitTraining:
 
     def _model(self) -> Model | None:
         try:
-            return Models(self._client.services).get(self._plan.model)
+            return self._client.models.get(self._plan.model)
         except NotFound:
             return None
 
@@ -255,37 +263,6 @@ class DigitTraining:
         write_extras(folder, digits_manifest(self._plan.model), records)
         check_answers(folder, held_out.images[:_CHECKED_IMAGES], probabilities[:_CHECKED_IMAGES])
 
-    def _publish(
-        self, training: RunningTraining, keeper: Keeper, folder: Path, model: Model | None, metrics: dict[str, float], promoted: bool
-    ) -> None:
-        keep = model.needed_versions if model is not None else ()
-        self._repository.publish(self._plan.model, training.version, folder, keep, move=True)
-        try:
-            keeper.say(TrainingProgress("waiting for the model server", done=_WRITTEN))
-            training.finish(
-                digits_manifest(self._plan.model),
-                metrics=metrics,
-                aliases=(STABLE,) if promoted else (),
-            )
-        except BaseException as error:
-            self._withdraw(training, error, keep)
-            if isinstance(error, Aborted):
-                raise TrainingLost from error
-            raise
-
-    def _withdraw(self, training: RunningTraining, error: BaseException, keep: tuple[int, ...]) -> None:
-        """Takes the version out again when it is certain that nobody registered it. What the mesh cannot be asked about stays: it is whole,
-        and gets no traffic unless it was registered."""
-        trainings = Trainings(self._client.services)
-        try:
-            if not isinstance(error, Aborted):
-                training.fail(_problem(error))
-            state = trainings.get(training.id).state
-        except LabelmeshError:
-            return
-        if state in (TrainingState.FAILED, TrainingState.LOST):
-            self._repository.remove(self._plan.model, training.version, keep)
-
 
 def _load_tensorflow() -> None:
     importlib.import_module("labelmesh_training.network")
@@ -307,12 +284,3 @@ def _remarks(labels: MeshLabels) -> Iterator[str]:
         yield f"{len(labels.unreadable):,} pictures left out: they could not be read, e.g. {name}: {problem}"
     if labels.cut_off:
         yield f"only the first {MOST_LABELS:,} labeled pictures are used"
-
-
-def _problem(error: BaseException) -> str:
-    match error:
-        case KeyboardInterrupt():
-            return "it was stopped"
-        case LabelmeshError():
-            return str(error)
-    return f"{type(error).__name__}: {error}"

@@ -14,6 +14,8 @@ add_one 1: `x` -> `y` = x + 1 of float (serving_default) or int32 (ints); `strin
 examples 1: `inputs` string [n], tf.Example with a float feature x -> `classes`, `scores` (serving_default, classify) or `outputs` =
     2 x (regress).
 slow 1: `x` float [n], `steps` int32 [] -> `y` = x, after so many multiplications of 400x400 matrices, each near half a millisecond.
+hungry 1: `x` float [n], `size` int64 [] -> `y` = x, after allocating so many floats: 10^14 of them fit into no address
+    space and are RESOURCE_EXHAUSTED. Fewer may really be allocated.
 """
 
 from __future__ import annotations
@@ -171,6 +173,12 @@ def _write(folder: Path) -> None:
         return {"y": x * matrix[0, 0]}
 
     save("slow", 1, tf.Module(), {"serving_default": work})
+
+    @traced(spec([None], tf.float32, "x"), spec([], tf.int64, "size"))
+    def allocate(x: Any, size: Any) -> Any:
+        return {"y": x * tf.fill([size], 1.0)[0]}
+
+    save("hungry", 1, tf.Module(), {"serving_default": allocate})
 
 
 if __name__ == "__main__":

@@ -8,8 +8,11 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
-from labelmesh_modelserver.flags import ABOUT, parse
+from labelmesh_modelserver.configuration import models_of, read_config_file
+from labelmesh_modelserver.flags import ABOUT, Flags, parse
+from labelmesh_modelserver.parameters import read_batching_parameters, read_metrics_path
 from labelmesh_modelserver.statuses import Code, ServingError
 
 _log = logging.getLogger("labelmesh_modelserver")
@@ -20,9 +23,10 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         flags = parse()
+        _log.info("%s", ABOUT)
+        _read_files(flags)
     except ServingError as problem:
         return _failed(problem)
-    _log.info("%s", ABOUT)
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -42,10 +46,25 @@ def main() -> int:
     return 0
 
 
+def _read_files(flags: Flags) -> None:
+    """Tells of files that are missing or wrong at once, not after TensorFlow's import."""
+    if flags.model_config_file:
+        models_of(read_config_file(flags.model_config_file))
+    read_metrics_path(flags.monitoring_config_file)
+    read_batching_parameters(flags.batching_parameters_file)
+
+
 def _failed(problem: ServingError) -> int:
     _log.error("Failed to start server. Error: %s", problem)
     return 255
 
 
+def _exit(status: int) -> NoReturn:
+    """Ends the process although calls that outlasted their drain are still being computed in threads that cannot be stopped."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _exit(main())

@@ -163,7 +163,13 @@ def _parser() -> argparse.ArgumentParser:
         help="Threads within and between operations; 0: chosen by TensorFlow.",
     )
     computing.add_argument("--tensorflow_intra_op_parallelism", type=int, default=0, metavar="N", help="Threads within an operation.")
-    computing.add_argument("--tensorflow_inter_op_parallelism", type=int, default=0, metavar="N", help="Threads between operations.")
+    computing.add_argument(
+        "--tensorflow_inter_op_parallelism",
+        type=int,
+        default=0,
+        metavar="N",
+        help="Threads between operations. 0 is one per call at once here, 64 at most (TensorFlow Serving: one per CPU).",
+    )
     computing.add_argument(
         "--per_process_gpu_memory_fraction",
         type=float,

@@ -38,6 +38,7 @@ _SERVICES = tuple(
 _MAX_MESSAGE = 2**31 - 1
 _LOAD_THREADS = 2
 _MAX_BATCH_CALL_THREADS = 256
+_MAX_RUN_THREADS = 64
 _STILL_WAITING_S = 10.0
 
 
@@ -108,7 +109,7 @@ class Server:
             tags=[tag for tag in flags.saved_model_tags.split(",") if tag],
             session_config=session_config(
                 intra_op=flags.tensorflow_intra_op_parallelism or flags.tensorflow_session_parallelism,
-                inter_op=flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism,
+                inter_op=flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism or self._run_threads(),
                 gpu_memory_fraction=flags.per_process_gpu_memory_fraction,
             ),
             scheduler=self._scheduler,
@@ -185,6 +186,14 @@ class Server:
         if self._scheduler is not None:
             threads = max(threads, min(2 * self._scheduler.parameters.max_batch_size, _MAX_BATCH_CALL_THREADS))
         return threads
+
+    def _run_threads(self) -> int:
+        """Threads that run graphs: one for each call at once.
+
+        TensorFlow's own choice is one per CPU, and a call that computes for long holds one to its end: as many of them as there
+        are CPUs would keep every other model from answering.
+        """
+        return min(max(self._call_threads(), cpu_count()), _MAX_RUN_THREADS)
 
     def _every(self, interval_s: float, name: str, action: Callable[[], None]) -> None:
         if interval_s > 0:

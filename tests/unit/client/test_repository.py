@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -161,39 +159,12 @@ def test_what_a_killed_publication_left_is_cleared_away_after_a_day(repository: 
     assert repository.models() == ("m",)
 
 
-_PUBLISH = """
-import sys
-from labelmesh_client import ModelRepository
-folder, source, name, count = sys.argv[1:]
-for version in range(1, int(count) + 1):
-    ModelRepository(folder).publish(name, version, source)
-"""
-
-
-def test_several_programs_publish_at_once_and_none_is_lost(repository: ModelRepository, tmp_path: Path) -> None:
-    source, count = saved_model(tmp_path / "made"), 5
-    names = ("a", "b", "c")
-    commands = [[sys.executable, "-c", _PUBLISH, str(repository.path), str(source), name, str(count)] for name in names]
-    seen: list[str] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.002):
-            seen.append(repository.config_path.read_text())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    programs = [subprocess.Popen(command, stderr=subprocess.PIPE) for command in commands]
-    for program in programs:
-        _, said = program.communicate(timeout=60)
-        assert program.returncode == 0, said
-    over.set()
-    watcher.join()
-    assert {name: repository.served(name) for name in names} == dict.fromkeys(names, (3, 4, 5))
-    # Whoever reads the configuration meanwhile finds one that is whole, and names only what lies there.
-    for text in set(seen):
-        for model in read_server_config(text, repository.config_path).values():
-            assert set(model.versions) <= set(range(1, count + 1))
+def test_whoever_reads_the_configuration_while_it_changes_gets_the_old_one_whole(repository: ModelRepository, tmp_path: Path) -> None:
+    before = repository.config_path.read_text()
+    with repository.config_path.open() as file:
+        repository.publish("m", 1, saved_model(tmp_path / "made"))
+        assert file.read() == before
+    assert repository.config_path.read_text() != before
 
 
 def test_two_programs_that_want_one_number_get_it_once(repository: ModelRepository, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import { Revisions } from "./revisions";
 import { RoutingPanel } from "./routing";
 import { ShadowReports } from "./shadow";
 import { versionOf } from "./traffic";
-import { Trainings } from "./trainings";
+import { Trainings, TrainingsUnderWay } from "./trainings";
 import { Metrics, quality, StateBadge, Versions } from "./versions";
 
 /** States change by themselves; asking for them is no activity of a person. */
@@ -53,6 +53,7 @@ function AllModels(props: { manager: boolean }): JSX.Element {
       <ServerAway problem={problem} />
       <Trouble problem={models.value ? null : models.problem}> This page asks again by itself.</Trouble>
       {!models.value && !models.problem && <Waiting what="Looking for models…" />}
+      <TrainingsUnderWay onEnded={models.again} />
       {models.value?.length === 0 && <NoModel manager={props.manager} />}
       <ul class="cards">
         {models.value?.map((model) => (

@@ -62,6 +62,25 @@ export function Trainings(props: { model: string; manager: boolean; onEnded: () 
   );
 }
 
+/** Trainings that run right now, of models that may not be there yet; nothing where there are none. */
+export function TrainingsUnderWay(props: { onEnded: () => void }): JSX.Element | null {
+  const { mesh } = useApp();
+  const list = useLoaded((signal) => mesh.trainings.listTrainings({ pageSize: 20 }, { signal }), []);
+  usePolling(list.again, EVERY_MS);
+  const running = list.value?.trainings.filter((one) => one.state === TrainingState.RUNNING) ?? [];
+  if (running.length === 0) return null;
+  return (
+    <>
+      {running.map((training) => (
+        <section key={training.id} class="panel" aria-label={`Training of ${training.model}`}>
+          <h2>{training.model} is being trained</h2>
+          <OneTraining training={training} onEnded={props.onEnded} />
+        </section>
+      ))}
+    </>
+  );
+}
+
 function OneTraining(props: { training: Training; onEnded: () => void }): JSX.Element {
   const { mesh } = useApp();
   const [live, setLive] = useState<Training | null>(null);
@@ -80,8 +99,15 @@ function OneTraining(props: { training: Training; onEnded: () => void }): JSX.El
     });
     return () => controller.abort();
   }, [mesh, props.training.id, running, watching]);
+  const whole = useLoaded(
+    async (signal) =>
+      running ? null : ((await mesh.trainings.getTraining({ trainingId: props.training.id }, { signal })).training ?? null),
+    [props.training.id, running],
+  );
   // What was heard last is newer than the list while the training runs; its end stands in both.
-  const training = live && (running || live.state !== TrainingState.RUNNING) ? live : props.training;
+  const heard = live && (running || live.state !== TrainingState.RUNNING) ? live : props.training;
+  // A list leaves the history out.
+  const training = heard.history.length > 0 ? heard : (whole.value ?? heard);
   const { text, badge } = STATES[training.state];
   const progress = training.progress;
   const going = training.state === TrainingState.RUNNING;

@@ -5,6 +5,7 @@ import { useApp } from "../app";
 import { Role, type User } from "../gen/labelmesh/auth/v1/users_pb";
 import type { Model } from "../gen/labelmesh/inference/v1/models_pb";
 import { type Prediction, Storage } from "../gen/labelmesh/inference/v1/predictions_pb";
+import { TrainingsUnderWay } from "../models/trainings";
 import { addressOf } from "../router";
 import { includes } from "../session/keeper";
 import { randomUuid } from "../session/tabs";
@@ -45,7 +46,12 @@ export function PredictPage(props: { user: User }): JSX.Element {
       <ServerAway problem={models.value?.modelServerProblem ?? ""} />
       <Trouble problem={models.value ? null : models.problem}> This page asks again by itself.</Trouble>
       {!models.value && !models.problem && <Waiting what="Looking for models…" />}
-      {models.value && usable.length === 0 && <NoModel manager={manager} />}
+      {models.value && usable.length === 0 && (
+        <>
+          <TrainingsUnderWay onEnded={models.again} />
+          <NoModel manager={manager} />
+        </>
+      )}
       {usable.length > 0 && <Desk models={usable} manager={manager} />}
     </>
   );
@@ -194,7 +200,6 @@ function Desk(props: { models: readonly Model[]; manager: boolean }): JSX.Elemen
               </div>
             </>
           )}
-          <Bring onBrought={bring} />
         </section>
         <section class="panel answer" aria-label="The answer" aria-busy={asker.asking.value}>
           <SetbackLine setback={asker.setback.value} onAgain={() => asker.again()} />
@@ -226,6 +231,9 @@ function Desk(props: { models: readonly Model[]; manager: boolean }): JSX.Elemen
             {prediction && prediction.id !== "" && bestLabel(prediction.result) !== "" && `The model says ${bestLabel(prediction.result)}.`}
           </p>
         </section>
+        <section class="panel bring-panel" aria-label="Bring a picture">
+          <Bring onBrought={bring} />
+        </section>
       </div>
       <History model={name} manager={manager} round={round} />
       {manager && (
@@ -239,8 +247,8 @@ function Desk(props: { models: readonly Model[]; manager: boolean }): JSX.Elemen
 
 async function inputOf(subject: Subject): Promise<{ case: "image"; value: Uint8Array } | { case: "url"; value: string }> {
   if (subject.kind === "address") return { case: "url", value: subject.address };
-  const file = subject.kind === "file" ? subject.file : await fileOf(subject.drawing);
-  return { case: "image", value: new Uint8Array(await file.arrayBuffer()) };
+  if (subject.kind === "drawing") return { case: "image", value: fileOf(subject.drawing) };
+  return { case: "image", value: new Uint8Array(await subject.file.arrayBuffer()) };
 }
 
 /** The picture that was brought. One from an address is shown as the mesh has kept it: the page itself asks nobody else. */

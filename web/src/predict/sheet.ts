@@ -41,12 +41,11 @@ export function paintSheet(canvas: HTMLCanvasElement, drawing: Drawing, cursor: 
   paint(canvas, drawing, { x: 0, y: 0, side: SHEET }, cursor);
 }
 
-/** The drawing as a PNG file. */
-export async function fileOf(drawing: Drawing): Promise<Blob> {
+/** The drawing as a PNG file. Encoded at once: `toBlob` waits until the browser is idle, up to a second while somebody draws. */
+export function fileOf(drawing: Drawing): Uint8Array<ArrayBuffer> {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = FILE_SIDE;
   paint(canvas, drawing, frameOf(drawing));
-  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
-  if (!blob) throw new Error("the browser could not make a picture of the drawing");
-  return blob;
+  const encoded = canvas.toDataURL("image/png");
+  return Uint8Array.from(atob(encoded.slice(encoded.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
 }

@@ -49,7 +49,9 @@ examples:
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of all commands; for arguments that are known already, without what another command would need."""
+    chosen, chosen_below = (*argv[:2], "", "")[:2]
     parser = argparse.ArgumentParser(
         prog="labelmesh",
         description="Import images, set what is labeled next, get the labels out, and put models to work.",
@@ -58,15 +60,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"labelmesh {version('labelmesh')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for area in (sessions, importing, projects, images, priorities, labels, export, statistics, predicting, models, administration):
+    for area in (sessions, importing, projects, images, priorities, labels, export, statistics, predicting, administration):
         area.add(commands)
-    plugins.add_commands(commands)
+    models.add(commands, chosen_below if chosen == "model" else "list")
+    plugins.add_commands(commands, chosen)
     return parser
 
 
 def main(argv: Sequence[str], terminal: Terminal) -> int:
     """Runs one command and returns its exit code. Only argparse leaves by SystemExit (help, and arguments that make no sense)."""
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser(argv).parse_args(argv)
     try:
         code: int = arguments.handler(arguments, terminal)
         terminal.stdout.flush()

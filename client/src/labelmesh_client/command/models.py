@@ -17,7 +17,8 @@ from labelmesh_client.trainings import Training, TrainingProgress, TrainingState
 _SHOWN_REVISIONS = 5
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> None:
+def add(commands: Commands[argparse.ArgumentParser], chosen: str = "") -> None:
+    """`chosen` is the command under `labelmesh model` as it was typed, empty for none."""
     group = add_group(
         commands,
         "model",
@@ -32,7 +33,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     scoring.add(group)
     _add_steering(group)
     _add_looking_back(group)
-    add_model_commands(group)
+    add_model_commands(group, chosen)
 
 
 def _add_steering(group: Commands[argparse.ArgumentParser]) -> None:

@@ -1,8 +1,12 @@
-"""Commands that other distributions bring along, by entry points, and what to install where one is missing."""
+"""Commands that other distributions bring along, by entry points, and what to install where one is missing.
+
+They are loaded only where the command that was chosen may be theirs, or all are to be shown: what they import need not be waited for else.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -18,22 +22,27 @@ MODEL_COMMANDS = "labelmesh.model_commands"
 _TRAINING = "labelmesh-training"
 
 
-def add_commands(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Commands of other distributions, beside those of this one."""
-    _add(commands, COMMANDS)
+def add_commands(commands: Commands[argparse.ArgumentParser], chosen: str) -> None:
+    """Commands of other distributions, beside those of this one; `chosen` is the command's name as it was typed, empty for none."""
+    if chosen in commands.choices:
+        return
+    add_from(commands, entry_points(group=COMMANDS))
     _add_missing(commands, "train", "Train a model from the labels in labelmesh.")
 
 
-def add_model_commands(group: Commands[argparse.ArgumentParser]) -> None:
+def add_model_commands(group: Commands[argparse.ArgumentParser], chosen: str) -> None:
     """The same under `labelmesh model`."""
-    _add(group, MODEL_COMMANDS)
+    if chosen in group.choices:
+        return
+    add_from(group, entry_points(group=MODEL_COMMANDS))
     _add_missing(group, "import-frozen-graph", "Make a SavedModel of a TensorFlow 1 frozen graph.")
 
 
-def _add(commands: Commands[argparse.ArgumentParser], group: str) -> None:
-    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+def add_from(commands: Commands[argparse.ArgumentParser], points: Iterable[EntryPoint]) -> None:
+    """Commands of these entry points, each named like its command. None replaces a command that is there, or keeps others from working."""
+    for point in sorted(points, key=lambda point: point.name):
         if point.name in commands.choices:
-            continue  # No distribution replaces a command that is there.
+            continue
         try:
             add: Any = point.load()
         except Exception as error:
@@ -43,7 +52,6 @@ def _add(commands: Commands[argparse.ArgumentParser], group: str) -> None:
 
 
 def _add_broken(commands: Commands[argparse.ArgumentParser], point: EntryPoint, error: Exception) -> None:
-    """A distribution that cannot be loaded must not keep the other commands from working."""
     distribution = point.dist.name if point.dist is not None else "another distribution"
     _add_saying(commands, point.name, "", f"`{point.name}` of {distribution} cannot be loaded: {type(error).__name__}: {error}")
 

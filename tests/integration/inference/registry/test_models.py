@@ -277,7 +277,7 @@ def test_without_the_model_server_models_are_shown_with_unknown_states_and_soon(
     assert lonely.roll_back().change == "rolled back to revision 1"
 
 
-def test_a_model_server_that_was_killed_is_away_and_then_back_while_the_service_stays_ready(
+def test_a_model_server_that_hung_or_was_killed_is_away_and_then_back_while_the_service_stays_ready(
     start_inference: StartInference, tmp_path: Path
 ) -> None:
     own = ServedModels(tmp_path)
@@ -287,6 +287,14 @@ def test_a_model_server_that_was_killed_is_away_and_then_back_while_the_service_
         service = start_inference(own.target)
         manager = service.door.person(Role.MANAGER)
         manager.register()
+        own.pause()
+        until(lambda: manager.model().model.versions[0].state == mod.VERSION_STATE_UNKNOWN)
+        # Somebody had to find that out; nobody who looks now waits for it.
+        started = time.monotonic()
+        assert manager.model().model_server_problem
+        assert time.monotonic() - started < 0.5
+        own.resume()
+        until(lambda: manager.model().model.versions[0].state == mod.VERSION_STATE_AVAILABLE)
         own.kill()
         until(lambda: manager.model().model.versions[0].state == mod.VERSION_STATE_UNKNOWN)
         health: Any = health_pb2_grpc.HealthStub(service.door.channel)

@@ -6,6 +6,7 @@ Their weights are random: what counts is how much there is to compute.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,47 +30,38 @@ def _digits() -> Any:
     )
 
 
-def _save(network: Any, shape: list[int | None], data_type: Any, folder: Path, name: str) -> None:
-    module = tf.Module()
-    module.network = network
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, data_type, name="images")])  # type: ignore[untyped-decorator]
-    def serve(images: Any) -> dict[str, Any]:
-        return {"probabilities": network(tf.cast(images, tf.float32), training=False)}
-
-    _write(module, serve, folder, name)
-
-
-def _save_jpeg(network: Any, folder: Path) -> None:
-    module = tf.Module()
-    module.network = network
-
-    def decoded(content: Any) -> Any:
-        return tf.image.resize(tf.io.decode_jpeg(content, channels=3), (224, 224))
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="images")])  # type: ignore[untyped-decorator]
-    def serve(images: Any) -> dict[str, Any]:
-        pixels = tf.map_fn(decoded, images, fn_output_signature=tf.TensorSpec((224, 224, 3), tf.float32))
-        return {"probabilities": network(pixels, training=False)}
-
-    _write(module, serve, folder, JPEG)
-
-
-def _write(module: Any, serve: Any, folder: Path, name: str) -> None:
+def _save(network: Any, tensor: Any, answer: Callable[[Any], Any], folder: Path, name: str) -> None:
+    # Not tf.saved_model.save: of a Keras model it writes other variables than those that TensorFlow Serving restores.
+    archive = tf.keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint("serving_default", lambda images: {"probabilities": answer(images)}, input_signature=[tensor])
     target = folder / name
-    tf.saved_model.save(module, str(target), signatures={"serving_default": serve})
+    archive.write_out(str(target), verbose=False)
     extra = target / "assets.extra"
     extra.mkdir()
     (extra / "labelmesh.yaml").write_text(MANIFESTS[name])
 
 
+def _decoded(content: Any) -> Any:
+    return tf.image.resize(tf.io.decode_jpeg(content, channels=3), (224, 224))
+
+
 def main(folder: Path) -> None:
     """Writes a SavedModel with its manifest for each name into `folder`."""
     tf.keras.utils.set_random_seed(7)
-    _save(_digits(), [None, 28, 28, 1], tf.float32, folder, DIGITS)
+    small = _digits()
+    _save(small, tf.TensorSpec([None, 28, 28, 1], tf.float32, name="images"), lambda images: small(images, training=False), folder, DIGITS)
     large = tf.keras.applications.MobileNetV2(weights=None, input_shape=(224, 224, 3))
-    _save(large, [None, 224, 224, 3], tf.uint8, folder, PHOTO)
-    _save_jpeg(large, folder)
+
+    def of_pixels(images: Any) -> Any:
+        return large(tf.cast(images, tf.float32), training=False)
+
+    def of_files(images: Any) -> Any:
+        pixels = tf.map_fn(_decoded, images, fn_output_signature=tf.TensorSpec((224, 224, 3), tf.float32))
+        return large(pixels, training=False)
+
+    _save(large, tf.TensorSpec([None, 224, 224, 3], tf.uint8, name="images"), of_pixels, folder, PHOTO)
+    _save(large, tf.TensorSpec([None], tf.string, name="images"), of_files, folder, JPEG)
 
 
 if __name__ == "__main__":

@@ -177,24 +177,24 @@ def _works(small: Work, large: Work) -> list[tuple[Work, str, str]]:
 
 def _throughput(plain: PlainClient, service: Service, mesh: Mesh, admin: Account, work: Work, title: str, goal: str) -> list[list[object]]:
     one_by_one: list[float] = []
-    eight: list[float] = []
+    four: list[float] = []
     stored: list[float] = []
     unstored: list[float] = []
     few = Work(work.model, work.plain[:1024], work.inputs[:1024], work.group)
     for run in range(RUNS + 1):
         figures = [
             plain.per_second(few, 1),
-            plain.per_second(few, 8),
+            plain.per_second(few, 4),
             service.per_second(work, signed_identity(mesh, admin, _METHOD), predictions_pb2.STORAGE_RESULT),
             service.per_second(work, signed_identity(mesh, admin, _METHOD), predictions_pb2.STORAGE_NONE),
         ]
         if run > 0:  # The first run warms up.
-            for kept, figure in zip((one_by_one, eight, stored, unstored), figures, strict=True):
+            for kept, figure in zip((one_by_one, four, stored, unstored), figures, strict=True):
                 kept.append(figure)
-    better = [max(pair) for pair in zip(one_by_one, eight, strict=True)]
+    better = [max(pair) for pair in zip(one_by_one, four, strict=True)]
     return [
         [title, "model server, one call an input, one at a time", spread(one_by_one), "", ""],
-        ["", "the same, eight at a time", spread(eight), "", ""],
+        ["", "the same, four at a time", spread(four), "", ""],
         ["", "service, by stream, results stored", spread(stored), ratio(stored, better), goal],
         ["", "service, by stream, nothing stored", spread(unstored), ratio(unstored, better), ""],
     ]

@@ -30,13 +30,20 @@ def sure(rows: int) -> Mapping[str, Any]:
 
 
 class StandIn(LeanServer):
-    """Serves "m", which takes two floats. `reply` answers so many rows; `hanging` versions do not answer until `release`."""
+    """Serves "m", which takes two floats, or inputs of another shape.
 
-    def __init__(self, *, versions: tuple[int, ...] = (1,)) -> None:
+    `reply` answers so many rows; `hanging` versions do not answer until `release`.
+    """
+
+    def __init__(self, *, versions: tuple[int, ...] = (1,), shape: tuple[int, ...] = (-1, 2)) -> None:
+        self._shape = shape
         self.reply: Reply = sure
         self.hanging: set[int] = set()
         self._released = threading.Event()
         super().__init__(self._answer, versions=versions)
+
+    def __enter__(self) -> StandIn:
+        return self
 
     def _answer(self, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
         return self.reply(len(inputs["x"]))
@@ -45,6 +52,18 @@ class StandIn(LeanServer):
         if request.model_spec.version.value in self.hanging:
             self._released.wait(30)
         return super()._predict(request, context)
+
+    def _metadata(
+        self, request: serving_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> serving_pb2.GetModelMetadataResponse:
+        response = super()._metadata(request, context)
+        signatures = serving_pb2.SignatureDefMap.FromString(response.metadata["signature_def"].value)
+        shape = signatures.signature_def["serving_default"].inputs["x"].tensor_shape
+        del shape.dim[:]
+        for size in self._shape:
+            shape.dim.add(size=size)
+        response.metadata["signature_def"].value = signatures.SerializeToString()
+        return response
 
     def release(self) -> None:
         """Lets go of what hangs."""

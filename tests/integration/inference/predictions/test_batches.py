@@ -37,7 +37,7 @@ def reason_in(item: pre.BatchItem) -> str:
     assert item.WhichOneof("item") == "error", item
     info = error_details_pb2.ErrorInfo()
     assert item.error.details[0].Unpack(info) and info.domain == "labelmesh"
-    return info.reason
+    return str(info.reason)
 
 
 def stream(

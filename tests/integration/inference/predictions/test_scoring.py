@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from labelmesh.inference.v1 import manifests_pb2 as man
 from labelmesh.inference.v1 import predictions_pb2 as pre
@@ -20,6 +21,7 @@ from minio import Minio
 from tests.integration.inference.conftest import StartInference
 from tests.integration.inference.people import Person, new_id
 from tests.integration.inference.predictions.questions import best, choice, look_up, pixel_manifest, png, predict
+from tests.integration.inference.predictions.stand_in import StandIn
 from tests.integration.inference.service import Inference
 from tests.integration.labeling.people import Person as Labeler
 from tests.integration.labeling.service import Labeling
@@ -35,7 +37,8 @@ BRIGHTNESS = [0.05, 0.25, 0.45, 0.65, 0.95]
 @pytest.fixture
 def labeling(fresh_database: FreshDatabases, object_store_settings: StoreAddress, signer: Signer) -> Iterator[Labeling]:
     """A labeling service over the same object storage."""
-    service = Labeling(fresh_database("labeling", migrate_labeling), object_store_settings, signer)
+    believed: Any = signer
+    service = Labeling(fresh_database("labeling", migrate_labeling), object_store_settings, believed)
     yield service
     service.close()
 
@@ -128,16 +131,24 @@ def test_only_what_was_asked_for_is_written(manager: Person, labeler: Labeler, p
     assert image.priority == 0
 
 
-def test_the_image_that_the_model_doubts_most_comes_first(manager: Person, labeler: Labeler, labeling: Labeling) -> None:
-    made = labeler.create_project(repeat_rate=0)
-    added = labeler.add(made.id, png(0.1), png(0.2), png(0.3))
-    score(manager, made.id, suggest=False)
-    labeler.prioritize(made.id, {added[1].image.id: 0.0})
-    # Equal ones come by age; the one that was set below comes last.
-    order = [labeler.lease(made.id).id for _ in range(3)]
-    assert len(set(order)) == 3
-    leased = labeling.sql("SELECT image_id FROM leases ORDER BY acquired_at")
-    assert str(leased[-1].image_id) == added[1].image.id
+def test_the_image_that_the_model_doubts_most_comes_first(start_inference: StartInference, labeling: Labeling, project: str) -> None:
+    with StandIn(shape=(-1, 1, 1, 1)) as server:
+        # As sure as the picture is light.
+        server.model = lambda inputs: {"y": np.stack([inputs["x"][:, 0, 0, 0], 1 - inputs["x"][:, 0, 0, 0]], axis=1)}
+        manager = start_inference(server.target, labeling=labeling.target).door.person(Role.MANAGER)
+        labeler = labeling.door.person(Role.MANAGER, user_id=manager.id)
+        sized = man.InputSpec(kind=man.INPUT_KIND_PIXELS, width=1, height=1, color=man.COLOR_MODE_GRAY, scale=1 / 255)
+        manifest = man.ModelManifest(model="m", input=sized, classes=man.ClassesOutput(tensor="y"), labels=["0", "1"])
+        assert manager.register(manifest).passed
+        last = score(manager, project, model=choice("m"), suggest=False)[-1]
+        doubts = [1 - abs(2 * brightness - 1) for brightness in BRIGHTNESS]
+        assert last.mean_doubt == pytest.approx(sum(doubts) / len(doubts), abs=0.01)
+        images = labeler.images.ListImages(img.ListImagesRequest(project_id=project), metadata=labeler.metadata).images
+        assert [image.priority for image in images] == pytest.approx(doubts, abs=0.01)
+        for _ in BRIGHTNESS:
+            labeler.lease(project)
+        leased = [str(row.image_id) for row in labeling.sql("SELECT image_id FROM leases ORDER BY acquired_at")]
+        assert leased == [images[place].id for place in (2, 3, 1, 0, 4)]
 
 
 def test_labeled_images_are_not_asked_about(manager: Person, labeler: Labeler, project: str) -> None:
@@ -198,7 +209,7 @@ def test_an_image_whose_file_is_gone_fails_alone(
 
 
 def test_a_stream_that_ends_early_goes_on_at_its_cursor(manager: Person, labeler: Labeler, project: str, signer: Signer) -> None:
-    labeler.add(project, *(png(number / 200, (28, 29)) for number in range(200)))
+    labeler.add(project, *(png(number / 255, (28, 29)) for number in range(200)))
     done: list[scoring_pb2.ScoreProjectResponse] = []
     cursor = ""
     for _ in range(100):
@@ -218,7 +229,7 @@ def test_a_stream_that_ends_early_goes_on_at_its_cursor(manager: Person, labeler
 
 
 def test_a_stream_ends_before_its_callers_identity_and_says_so(manager: Person, labeler: Labeler, project: str, signer: Signer) -> None:
-    labeler.add(project, *(png(number / 700, (28, 30)) for number in range(450)))
+    labeler.add(project, *(png(number % 200 / 255, (28, 30 + number // 200)) for number in range(450)))
     metadata = ((IDENTITY_HEADER, signer.sign(manager.identity, lifetime_s=1)),)
     replies: list[scoring_pb2.ScoreProjectResponse] = []
     request = scoring_pb2.ScoreProjectRequest(project_id=project, model=choice(), suggest=True)
@@ -280,7 +291,7 @@ def test_an_image_of_a_project_is_predicted_with_its_callers_eyes(
     found = predict(manager, asked)
     assert best(found) == "0" and found.project_image == asked.project_image and found.input_sha256 == image.sha256
     assert found.timing.fetch.ToMicroseconds() > 0 and look_up(manager, found.id).project_image == asked.project_image
-    closed = labeler.create_project(repeat_rate=0, access=prj.PROJECT_ACCESS_MEMBERS).id
+    closed = labeler.create_project(repeat_rate=0, access=prj.PROJECT_ACCESS_RESTRICTED).id
     hidden = labeler.add(closed, png(0.5))[0].image.id
     with pytest.raises(NotFound) as caught:
         predict(inference.door.person(), pre.Input(project_image=pre.ProjectImage(project_id=closed, image_id=hidden)))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from labelmesh.inference.v1 import models_pb2 as mod
+from labelmesh.inference.v1 import predictions_pb2 as pre
 from labelmesh_chassis.identity import Role
 
 from tests.integration.inference.conftest import StartInference

@@ -13,7 +13,7 @@ from labelmesh_chassis.identity import Role
 
 from tests.integration.inference.conftest import StartInference
 from tests.integration.inference.people import Person
-from tests.integration.inference.predictions.questions import NONE, best, digit, picture, pre, predict, predict_batch
+from tests.integration.inference.predictions.questions import NONE, best, digit, picture, predict, predict_batch
 from tests.integration.inference.predictions.stand_in import ASKED, MANIFEST, StandIn
 from tests.integration.inference.service import Inference, until
 

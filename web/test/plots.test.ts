@@ -10,6 +10,7 @@ import { axisOf, placeOn, wholeAxis } from "../src/ui/scales";
 
 test("an axis has round ticks around all values", () => {
   expect(axisOf([0.912, 0.987]).ticks).toEqual([0.9, 0.95, 1]);
+  expect(axisOf([0.99], 4, 1).high).toBe(1);
   for (const values of [[3, 17, 250], [-0.002, 0.0013], [1e-9, 2e-9], [5], [0], []]) {
     const axis = axisOf(values);
     expect(axis.high).toBeGreaterThan(axis.low);
@@ -38,7 +39,7 @@ test("metrics become lines over the versions, what people found right among the 
     create(ModelVersionSchema, { version: 1n, metrics: { accuracy: 0.95, loss: 0.2 } }),
   ];
   const plots = metricPlots(versions);
-  expect(plots.map((plot) => plot.title)).toEqual(["Accuracy", "Loss", "Images"]);
+  expect(plots.map((plot) => plot.title)).toEqual(["Accuracy", "Loss"]);
   expect(plots[0]?.series).toEqual([
     {
       name: "Accuracy",

@@ -104,64 +104,93 @@ function VersionRow(props: { version: ModelVersion }): JSX.Element {
   );
 }
 
-/** One line for each metric over the versions, those of one kind in one plot. */
+/** Lines over the versions: accuracies together, what people found right among them, and losses together. */
 export function metricPlots(versions: readonly ModelVersion[]): { readonly title: string; readonly series: Series[] }[] {
   const ascending = [...versions].sort((one, other) => Number(one.version - other.version));
-  const names = [...new Set(ascending.flatMap((version) => Object.keys(version.metrics)))].sort();
-  const seriesOf = (name: string): Series => ({
-    name: words(name),
+  const names = metricNames(versions);
+  const line = (name: string, of: (version: ModelVersion) => number | null | undefined): Series => ({
+    name,
     points: ascending.flatMap((version) => {
-      const value = version.metrics[name];
-      return value === undefined ? [] : [{ x: Number(version.version), y: value }];
+      const value = of(version);
+      return value === undefined || value === null ? [] : [{ x: Number(version.version), y: value }];
     }),
   });
-  const judged: Series = {
-    name: "Found right by people",
-    points: ascending.flatMap((version) => {
-      const right = foundRight(version);
-      return right === null ? [] : [{ x: Number(version.version), y: right }];
-    }),
-  };
-  const accuracies = [...names.filter((name) => name.includes("accuracy")).map(seriesOf), judged].filter((one) => one.points.length > 0);
-  const losses = names.filter((name) => name.includes("loss")).map(seriesOf);
-  const others = names.filter((name) => !name.includes("accuracy") && !name.includes("loss"));
+  const lines = (part: string): Series[] =>
+    names.filter((name) => name.includes(part)).map((name) => line(words(name), (version) => version.metrics[name]));
   return [
-    ...(accuracies.length > 0 ? [{ title: "Accuracy", series: accuracies.slice(0, 4) }] : []),
-    ...(losses.length > 0 ? [{ title: "Loss", series: losses.slice(0, 4) }] : []),
-    ...others.map((name) => ({ title: words(name), series: [seriesOf(name)] })),
-  ];
+    { title: "Accuracy", series: [...lines("accuracy").slice(0, 3), line("Found right by people", foundRight)] },
+    { title: "Loss", series: lines("loss").slice(0, 4) },
+  ]
+    .map((plot) => ({ ...plot, series: plot.series.filter((one) => one.points.length > 0) }))
+    .filter((plot) => plot.series.length > 0);
 }
 
+function metricNames(versions: readonly ModelVersion[]): string[] {
+  return [...new Set(versions.flatMap((version) => Object.keys(version.metrics)))].sort();
+}
+
+/** So many versions stand beside each other in the table of all metrics. */
+const BESIDE = 6;
+
 export function Metrics(props: { model: Model }): JSX.Element | null {
-  const plots = metricPlots(props.model.versions);
-  if (plots.length === 0) return null;
-  const [first, more] = [plots.slice(0, 4), plots.slice(4)];
+  const { versions } = props.model;
+  const names = metricNames(versions);
+  // One version makes no line.
+  const plots = metricPlots(versions).filter((plot) => plot.series.some((one) => one.points.length > 1));
+  const shown = versions.filter((version) => Object.keys(version.metrics).length > 0).slice(0, BESIDE);
+  if (names.length === 0) return null;
   return (
     <section class="panel" aria-labelledby="metrics-heading">
-      <h2 id="metrics-heading">Over the versions</h2>
+      <h2 id="metrics-heading">Metrics</h2>
       <div class="plots">
-        {first.map((plot) => (
+        {plots.map((plot) => (
           <Plot key={plot.title} title={plot.title} across="version" series={plot.series} />
         ))}
       </div>
-      {more.length > 0 && (
-        <details>
-          <summary>{more.length} more</summary>
-          <div class="plots">
-            {more.map((plot) => (
-              <Plot key={plot.title} title={plot.title} across="version" series={plot.series} />
+      <details>
+        <summary>All {names.length} metrics</summary>
+        <ScrollTable label="All metrics by version">
+          <thead>
+            <tr>
+              <th scope="col">Metric</th>
+              {shown.map((version) => (
+                <th key={String(version.version)} scope="col" class="number">
+                  Version {String(version.version)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {names.map((name) => (
+              <tr key={name}>
+                <th scope="row">{words(name)}</th>
+                {shown.map((version) => {
+                  const value = version.metrics[name];
+                  return (
+                    <td key={String(version.version)} class="number">
+                      {value === undefined ? "–" : readableValue(value)}
+                    </td>
+                  );
+                })}
+              </tr>
             ))}
-          </div>
-        </details>
-      )}
+          </tbody>
+        </ScrollTable>
+      </details>
     </section>
   );
 }
 
+/** Of many metrics these are told first. */
+const TOLD_FIRST = 6;
+
 /** What a metric was, for lists of a few. */
 export function metricList(metrics: Readonly<Record<string, number>>): string {
+  const weight = (name: string): number =>
+    Number(!name.includes("accuracy")) + Number(!name.includes("accuracy") && !name.includes("loss"));
   return Object.entries(metrics)
-    .sort(([one], [other]) => one.localeCompare(other))
+    .sort(([one], [other]) => weight(one) - weight(other) || one.localeCompare(other))
+    .slice(0, TOLD_FIRST)
     .map(([name, value]) => `${words(name)} ${readableValue(value)}`)
     .join(", ");
 }

@@ -20,7 +20,9 @@ export function Plot(props: { title: string; across: string; series: readonly Se
   const series = props.series.filter((one) => one.points.length > 0);
   const points = series.flatMap((one) => one.points);
   const across = wholeAxis(points.map((point) => point.x));
-  const up = axisOf(points.map((point) => point.y));
+  const heights = points.map((point) => point.y);
+  // Shares end at 1.
+  const up = axisOf(heights, 4, Math.max(...heights) <= 1 ? 1 : undefined);
   const x = (value: number): number => EDGE.left + placeOn(across, value) * (WIDTH - EDGE.left - EDGE.right);
   const y = (value: number): number => HEIGHT - EDGE.bottom - placeOn(up, value) * (HEIGHT - EDGE.top - EDGE.bottom);
   const rows = [...new Set(points.map((point) => point.x))].sort((one, other) => one - other);

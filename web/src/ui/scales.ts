@@ -7,8 +7,8 @@ export interface Axis {
   readonly ticks: readonly number[];
 }
 
-/** An axis around values with about `wanted` ticks at round numbers (1, 2 or 5 times a power of ten). */
-export function axisOf(values: readonly number[], wanted = 4): Axis {
+/** An axis around values with about `wanted` ticks at round numbers (1, 2 or 5 times a power of ten), none above `most`. */
+export function axisOf(values: readonly number[], wanted = 4, most = Number.POSITIVE_INFINITY): Axis {
   const finite = values.filter(Number.isFinite);
   let low = finite.length > 0 ? Math.min(...finite) : 0;
   let high = finite.length > 0 ? Math.max(...finite) : 1;
@@ -16,7 +16,7 @@ export function axisOf(values: readonly number[], wanted = 4): Axis {
     // One value alone stands in the middle.
     const room = Math.abs(high) > 0 ? Math.abs(high) * 0.1 : 1;
     low -= room;
-    high += room;
+    high = Math.min(most, high + room);
   }
   const step = roundStep((high - low) / Math.max(1, wanted - 1));
   const first = Math.floor(low / step + 1e-9);

@@ -76,8 +76,9 @@ def test_metrics_have_tensorflow_servings_names(repository: Repository) -> None:
     path = repository.add("digits", 1)
     with RunningServer(f"--model_base_path={repository.root / 'digits'}", "--model_name=digits") as server:
         server.digit()
-        with pytest.raises(grpc.RpcError):
-            server.digit(9)
+        for model, version in (("digits", 9), ("nobody-knows-me", None)):
+            with pytest.raises(grpc.RpcError):
+                server.digit(version, model=model)
         page = server.metrics()
         for line in (
             "# TYPE :tensorflow:serving:request_count counter",
@@ -90,6 +91,7 @@ def test_metrics_have_tensorflow_servings_names(repository: Repository) -> None:
             'labelmesh_modelserver_version_state{model_name="digits",version="1"} 30',
         ):
             assert line in page.splitlines()
+        assert "nobody-knows-me" not in page, "callers must not fill up the metrics"
         assert 'server="labelmesh-modelserver 0.1.0, not TensorFlow Serving"' in page
 
 

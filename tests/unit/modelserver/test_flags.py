@@ -70,3 +70,15 @@ def test_help_says_that_this_is_not_tensorflow_serving_and_costs_no_tensorflow()
     assert "It is not TensorFlow Serving." in done.stdout
     assert " labelmesh_modelserver.flags\n" in done.stderr
     assert " tensorflow\n" not in done.stderr
+
+
+def test_flags_that_tune_what_is_not_there_are_taken_and_named() -> None:
+    flags = parse(["--model_base_path=/m", "--rest_api_timeout_in_ms=100", "--flush_filesystem_caches=false", "--enable_profiler"])
+    assert flags.ignored == ("--enable_profiler", "--flush_filesystem_caches", "--rest_api_timeout_in_ms")
+
+
+@pytest.mark.parametrize("flag", ["--ssl_config_file=/s", "--platform_config_file=/p", "--prefer_tflite_model", "--model_bas_path=/m"])
+def test_flags_whose_promise_cannot_be_kept_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--model_base_path=/m", flag])
+    assert f"unrecognized arguments: {flag}" in capsys.readouterr().err

@@ -194,3 +194,14 @@ def test_a_config_whose_new_model_fails_says_so_and_stays_in_force(house: House)
     house.write("bad", 2)
     house.models.poll()
     house.life.until(lambda: house.life.states("bad") == {1: State.END, 2: State.AVAILABLE})
+
+
+def test_a_changed_config_is_not_waited_for_so_that_the_next_one_is_read(house: House) -> None:
+    house.write("m", 1)
+    house.models.reload(house.config("m"))
+    (house.root / "empty").mkdir()
+    assert house.models.change(house.config("m", "empty")) == {"empty"}
+    assert house.models.change(house.config("m")) == frozenset()
+    assert house.answer(_Spec("m")) == 1
+    assert house.models.is_known("m")
+    assert not house.models.is_known("never-heard-of")

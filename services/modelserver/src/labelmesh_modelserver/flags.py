@@ -6,12 +6,27 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from labelmesh_modelserver.statuses import invalid_argument
 
 ABOUT = (
     "This is labelmesh's model server: TensorFlow Serving's gRPC API over TensorFlow in Python, for machines where "
     "tensorflow_model_server is not installed. It is not TensorFlow Serving."
+)
+
+# Flags of tensorflow_model_server that are taken and change nothing here: what they tune is not there, or is always so.
+_IGNORED = (
+    "enable_grpc_healthcheck_service",
+    "enable_profiler",
+    "flush_filesystem_caches",
+    "num_unload_threads",
+    "remove_unused_fields_from_bundle_metagraph",
+    "rest_api_enable_cors_support",
+    "rest_api_num_threads",
+    "rest_api_timeout_in_ms",
+    "skip_initialize_tpu",
+    "xla_cpu_compilation_enabled",
 )
 
 
@@ -47,6 +62,7 @@ class Flags:
     grpc_channel_arguments: tuple[tuple[str, int | str], ...]
     grpc_max_threads: int
     drain_seconds: float
+    ignored: tuple[str, ...] = ()
 
 
 def parse(arguments: Sequence[str] | None = None) -> Flags:
@@ -56,7 +72,8 @@ def parse(arguments: Sequence[str] | None = None) -> Flags:
         ServingError: INVALID_ARGUMENT where flags contradict each other, with TensorFlow Serving's texts.
     """
     values = vars(_parser().parse_args(arguments))
-    flags = Flags(**{**values, "grpc_channel_arguments": _channel_arguments(values["grpc_channel_arguments"])})
+    ignored = tuple(f"--{name}" for name in _IGNORED if values.pop(name) is not None)
+    flags = Flags(**{**values, "grpc_channel_arguments": _channel_arguments(values["grpc_channel_arguments"]), "ignored": ignored})
     if not flags.model_config_file and not flags.model_base_path:
         raise invalid_argument("Both server_options.model_base_path and server_options.model_config_file are empty!")
     if flags.batching_parameters_file and not flags.enable_batching:
@@ -75,9 +92,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m labelmesh_modelserver",
         description=ABOUT,
         epilog="Flags are those of tensorflow_model_server with its defaults, but for --host and --drain_seconds, which are ours. "
-        "Booleans are given as --flag, --flag=true or --flag=false.",
+        "Booleans are given as --flag, --flag=true or --flag=false. Taken, but without effect here: "
+        f"{', '.join(_IGNORED)}.",
         allow_abbrev=False,
     )
+    api = f"gRPC API of tensorflow-serving-api {version('tensorflow-serving-api')}"
+    parser.add_argument("--version", action="version", version=f"labelmesh-modelserver {version('labelmesh-modelserver')}; {api}")
+    for name in _IGNORED:
+        parser.add_argument(f"--{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
     serving = parser.add_argument_group("what to serve")
     serving.add_argument(
         "--model_config_file",

@@ -36,9 +36,16 @@ class ServedModels(Generic[S]):
         self._complaints: dict[str, str] = {}
 
     def reload(self, config: Any, give_up: Callable[[], bool] = never) -> None:
-        """Serves what a ModelServerConfig says from now on, and waits until models that are new to it are available.
+        """As `change`, and waits until the models that are new are available. One that fails leaves the config in force.
 
-        A config that is refused changes nothing. One whose new models fail stays in force: their states tell why.
+        Raises:
+            ServingError: with TensorFlow Serving's codes and texts.
+        """
+        # A call that waits for its models does not keep others from changing the config.
+        self._servables.wait_until_loaded(self.change(config), give_up)
+
+    def change(self, config: Any) -> frozenset[str]:
+        """Serves what a ModelServerConfig says from now on; the models that are new to it. A config that is refused changes nothing.
 
         Raises:
             ServingError: with TensorFlow Serving's codes and texts.
@@ -51,7 +58,7 @@ class ServedModels(Generic[S]):
                         "Cannot transition to requested config. It is only legal to transition from one ModelConfigList to another."
                     )
                 _log.info("Taking no action for empty config.")
-                return
+                return frozenset()
             labels = self._labels_of(models)
             new = set(models) - set(self._models)
             gone = set(self._models) - set(models)
@@ -61,8 +68,7 @@ class ServedModels(Generic[S]):
                 self._servables.want(name, {})
                 self._complaints.pop(name, None)
             self._poll()
-        # A call that waits for its models does not keep others from changing the config.
-        self._servables.wait_until_loaded(new, give_up)
+            return frozenset(new)
 
     def poll(self) -> None:
         """Looks into every base path and asks for the versions found there."""
@@ -88,6 +94,10 @@ class ServedModels(Generic[S]):
                 raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
         with self._servables.use(spec.name, version) as found:
             yield found
+
+    def is_known(self, model: str) -> bool:
+        """Whether a model is or was served: whatever else callers ask for must not fill up the metrics."""
+        return model in self._models or bool(self._servables.statuses(model))
 
     def statuses(self, model: str) -> tuple[VersionStatus, ...]:
         """Every version of a model that was ever wanted, by number."""

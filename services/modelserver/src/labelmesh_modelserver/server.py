@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -28,8 +29,6 @@ from labelmesh_modelserver.serving import LoadedModel, ModelLoader
 from labelmesh_modelserver.statuses import Code, ServingError
 
 _log = logging.getLogger(__name__)
-
-VERSION = "0.1.0"
 
 _SERVICES = tuple(
     file.DESCRIPTOR.services_by_name[name].full_name
@@ -53,7 +52,7 @@ class Server:
         """
         self._flags = flags
         self._metrics = Metrics()
-        self._metrics.info.set(1, f"labelmesh-modelserver {VERSION}, not TensorFlow Serving", tensorflow_version())
+        self._metrics.info.set(1, f"labelmesh-modelserver {version('labelmesh-modelserver')}, not TensorFlow Serving", tensorflow_version())
         self._metrics_path = read_metrics_path(flags.monitoring_config_file)
         self._config = self._read_config()
         self._scheduler: BatchScheduler | None = None
@@ -80,6 +79,8 @@ class Server:
         Raises:
             ServingError: UNKNOWN where a model cannot be loaded, UNAVAILABLE where a port is taken, DEADLINE_EXCEEDED when told to give up.
         """
+        if self._flags.ignored:
+            _log.warning("Flags of TensorFlow Serving that change nothing here: %s", ", ".join(self._flags.ignored))
         found = devices()
         _log.info(
             "TensorFlow %s computes on %s", tensorflow_version(), f"the GPUs {', '.join(found)}" if found else "the CPU; it sees no GPU"
@@ -99,7 +100,7 @@ class Server:
             self._grpc.stop(self._flags.drain_seconds).wait()
         if self._http is not None:
             self._http.stop()
-        self._servables.close(timeout_s=5)
+        self._servables.close(timeout_s=2)
         if self._scheduler is not None:
             self._scheduler.close()
 
@@ -126,18 +127,13 @@ class Server:
 
     def _reread_config(self) -> None:
         """Takes the config file's new content, if it has any. One that was refused is tried again: its labels may be valid by now."""
-        config = None
         try:
             config = read_config_file(self._flags.model_config_file)
-            if config == self._config:
-                return
-            self._models.reload(config)
+            if config != self._config:
+                self._models.change(config)
+                self._config = config
         except ServingError as problem:
-            if problem.code is not Code.UNKNOWN:
-                _log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", problem.text)
-                return
-            _log.error("%s", problem.text)  # The config is in force, some of its models are not available.
-        self._config = config
+            _log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", problem.text)
 
     def _open_ports(self) -> None:
         flags = self._flags

@@ -96,7 +96,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
                 response = answer(model, version, timeout_s if self._enforce_timeout else None)
                 ended = time.perf_counter()
         except ServingError as problem:
-            self._metrics.requests.add(spec.name, problem.code.name)
+            self._metrics.requests.add(spec.name if self._models.is_known(spec.name) else "", problem.code.name)
             return _refuse(context, reply, problem)
         except Exception:
             _log.exception("%s of model %s failed", api, spec.name)

@@ -81,17 +81,17 @@ class ModelLoader:
         loaded = LoadedModel(saved, batcher)
         if self._warm_up:
             try:
-                self._replay(saved, path)
+                self._replay(loaded, path)
             except BaseException:
                 loaded.close()
                 raise
         return loaded
 
-    def _replay(self, saved: SavedModel, path: str) -> None:
+    def _replay(self, loaded: LoadedModel, path: str) -> None:
         began = time.monotonic()
         outcome = Code.OK.name
         try:
-            count = warm_up(saved, path, self._warm_up_iterations, self._check_method)
+            count = warm_up(loaded, path, self._warm_up_iterations, self._check_method)
         except ServingError as problem:
             outcome = problem.code.name
             raise

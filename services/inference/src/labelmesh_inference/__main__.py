@@ -75,15 +75,7 @@ def migrate_database(url: str) -> None:
 def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServer:
     """Makes the service from its settings. The model server may be away: what needs it says so, the rest goes on."""
     database = Database(settings.database_url.get_secret_value(), application_name="inference", pool_size=settings.database_pool_size)
-    objects = ObjectStore(
-        settings.s3_endpoint,
-        settings.s3_access_key,
-        settings.s3_secret_key.get_secret_value(),
-        settings.s3_bucket,
-        region=settings.s3_region,
-        secure=settings.s3_secure,
-        public_url=settings.objects_url,
-    )
+    objects = _objects(settings)
     builder = ServerBuilder("inference", settings, verifier=verifier)
     server = ModelServer(settings.model_server)
     calls = ModelCalls(server, registry=builder.registry)
@@ -92,23 +84,9 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     # Calls of their own: a shadow that hangs takes no place of the version that answers.
     shadow_calls = ModelCalls(server, registry=CollectorRegistry())
     shadows = Shadows(database, shadow_calls, readers)
-    registry_parts = RegistryParts(
-        database,
-        Catalogue(database, server),
-        RoutingControl(database, server, registry),
-        Registrar(database, server, calls, registry, lease_s=settings.training_lease_s),
-        Feed(partial(load_training, database), most_watchers=settings.most_watchers),
-        Starter(database, server, lease_s=settings.training_lease_s),
-        dropped_shadows=lambda: shadows.dropped,
-    )
     album = Album(database, objects)
     store = PredictionStore(database, album)
-    days = settings.prediction_retention_days
-    sweeps: list[Sweep] = [partial(sweep_answers, limit=_SWEPT_AT_ONCE), partial(sweep_lost, limit=_SWEPT_AT_ONCE)]
-    if days:
-        sweeps += [partial(store.sweep, days=days, limit=_PREDICTIONS_SWEPT_AT_ONCE)]
-        sweeps += [partial(sweep_shadows, days=days, limit=_PREDICTIONS_SWEPT_AT_ONCE)]
-    housekeeper = Housekeeper(database, [*sweeps, partial(album.sweep, limit=_PICTURES_SWEPT_AT_ONCE)])
+    housekeeper = Housekeeper(database, _sweeps(settings, store, album))
     labeling_channel = open_channel(settings.labeling, LABELING_SERVICES)
     labeling = Labeling(labeling_channel)
     sources = Sources(labeling, objects, lambda url, most: fetch(url, max_bytes=most, timeout_s=_FETCH_S).content)
@@ -116,29 +94,22 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     predicting = Predicting(registry, asking, store, shadows, encoded)
     pipelines = Pipelines(most_streams=settings.most_watchers)
     scoring = Scoring(database, labeling, predicting)
-    builder.add(
-        models_pb2.DESCRIPTOR.services_by_name["ModelService"],
-        models_pb2_grpc.add_ModelServiceServicer_to_server,
-        ModelServicer(registry_parts),
+    _serve_registry(
+        builder,
+        RegistryParts(
+            database,
+            Catalogue(database, server),
+            RoutingControl(database, server, registry),
+            Registrar(database, server, calls, registry, lease_s=settings.training_lease_s),
+            Feed(partial(load_training, database), most_watchers=settings.most_watchers),
+            Starter(database, server, lease_s=settings.training_lease_s),
+            dropped_shadows=lambda: shadows.dropped,
+        ),
     )
-    builder.add(
-        trainings_pb2.DESCRIPTOR.services_by_name["TrainingService"],
-        trainings_pb2_grpc.add_TrainingServiceServicer_to_server,
-        TrainingServicer(registry_parts),
-    )
-    builder.add(
-        predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"],
-        predictions_pb2_grpc.add_PredictionServiceServicer_to_server,
+    _serve_predictions(
+        builder,
         PredictionServicer(PredictionParts(predicting, store, objects, pipelines)),
-    )
-    builder.add(
-        scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"],
-        scoring_pb2_grpc.add_ScoringServiceServicer_to_server,
         ScoringServicer(scoring),
-    )
-    builder.add(
-        classic_pb2.DESCRIPTOR.services_by_name["ClassicService"],
-        classic_pb2_grpc.add_ClassicServiceServicer_to_server,
         ClassicServicer(predicting, settings.classic_model),
     )
     builder.check("database", database.is_up)
@@ -151,6 +122,43 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     housekeeper.start()
     shadows.start()
     return builder.build()
+
+
+def _objects(settings: InferenceSettings) -> ObjectStore:
+    return ObjectStore(
+        settings.s3_endpoint,
+        settings.s3_access_key,
+        settings.s3_secret_key.get_secret_value(),
+        settings.s3_bucket,
+        region=settings.s3_region,
+        secure=settings.s3_secure,
+        public_url=settings.objects_url,
+    )
+
+
+def _sweeps(settings: InferenceSettings, store: PredictionStore, album: Album) -> list[Sweep]:
+    sweeps: list[Sweep] = [partial(sweep_answers, limit=_SWEPT_AT_ONCE), partial(sweep_lost, limit=_SWEPT_AT_ONCE)]
+    days = settings.prediction_retention_days
+    if days:
+        sweeps += [partial(store.sweep, days=days, limit=_PREDICTIONS_SWEPT_AT_ONCE)]
+        sweeps += [partial(sweep_shadows, days=days, limit=_PREDICTIONS_SWEPT_AT_ONCE)]
+    return [*sweeps, partial(album.sweep, limit=_PICTURES_SWEPT_AT_ONCE)]
+
+
+def _serve_registry(builder: ServerBuilder, parts: RegistryParts) -> None:
+    models, trainings = models_pb2.DESCRIPTOR.services_by_name["ModelService"], trainings_pb2.DESCRIPTOR.services_by_name["TrainingService"]
+    builder.add(models, models_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(parts))
+    builder.add(trainings, trainings_pb2_grpc.add_TrainingServiceServicer_to_server, TrainingServicer(parts))
+
+
+def _serve_predictions(builder: ServerBuilder, predictions: PredictionServicer, scoring: ScoringServicer, classic: ClassicServicer) -> None:
+    builder.add(
+        predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"],
+        predictions_pb2_grpc.add_PredictionServiceServicer_to_server,
+        predictions,
+    )
+    builder.add(scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"], scoring_pb2_grpc.add_ScoringServiceServicer_to_server, scoring)
+    builder.add(classic_pb2.DESCRIPTOR.services_by_name["ClassicService"], classic_pb2_grpc.add_ClassicServiceServicer_to_server, classic)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -153,7 +153,7 @@ class Registry:
         if version in {served.version for served in self._server.states(model)}:
             return FailedPrecondition(
                 "NOT_REGISTERED",
-                f"version {version} of {model} is served but was never registered: register it with its manifest",
+                f"version {version} of {model} is served but was never registered: register it (labelmesh model add)",
                 metadata={"model": model, "version": str(version)},
             )
         return no_such_version(model, version)

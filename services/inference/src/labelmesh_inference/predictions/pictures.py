@@ -212,8 +212,6 @@ def exif_orientation(exif: object) -> int:
 def _gray(image: Image.Image) -> Image.Image:
     if image.mode == "L" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I"):
-        return _eight_bit(image)
     return _rgb(image).convert("L")
 
 

@@ -28,6 +28,7 @@ from labelmesh_inference.serving.values import DataType, ServedVersion, TensorSp
 from labelmesh_local.ports import free_port
 
 from tests.unit.inference.serving.lean_server import LeanServer, Refused
+from tests.unit.inference.serving.names import NameServer
 
 ROWS = np.arange(6, dtype=np.float32).reshape(3, 2)
 
@@ -299,3 +300,31 @@ def test_no_proxy_of_the_environment_is_used(server: LeanServer, monkeypatch: py
     client = ModelServer(server.target)
     assert ask(client).version == 3
     client.close()
+
+
+def test_new_replicas_behind_a_name_get_calls_and_old_ones_none_without_a_broken_connection() -> None:
+    port = free_port()
+    here, there = f"127.0.0.1:{port}", f"127.0.0.2:{port}"
+    with LeanServer(address=here) as first, LeanServer(address=there) as second, NameServer("127.0.0.1") as names:
+        client = ModelServer(f"dns://127.0.0.1:{names.port}/replicas.test:{port}", renew_s=0.2)
+        ask(client)
+        assert (len(first.requests), len(second.requests)) == (1, 0)
+        names.addresses = ("127.0.0.1", "127.0.0.2")
+        until = time.monotonic() + 5
+        while not second.requests:
+            assert time.monotonic() < until
+            ask(client)
+            time.sleep(0.02)
+        names.addresses = ("127.0.0.2",)
+        # Until ten calls in a row have gone to the one that is left.
+        asked = len(first.requests)
+        for _ in range(200):
+            for _ in range(10):
+                ask(client)
+            if len(first.requests) == asked:
+                break
+            asked = len(first.requests)
+            time.sleep(0.02)
+        else:
+            raise AssertionError("the replica that is gone still gets calls")
+        client.close()

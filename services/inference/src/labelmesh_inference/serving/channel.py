@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 from labelmesh_chassis.deadlines import time_left
-from labelmesh_chassis.errors import DeadlineExceeded, MeshError, error_of
+from labelmesh_chassis.errors import DeadlineExceeded, error_of
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 # A name's addresses are asked for again so often: gRPC itself asks only when a connection breaks, so it would never see new replicas.
@@ -51,7 +51,7 @@ class ServingChannel:
             try:
                 reply: bytes = opened.method(method)(request, timeout=timeout)
             except grpc.RpcError as failure:
-                raise _typed(failure) from failure
+                raise error_of(failure) from failure
             return reply
 
     def close(self) -> None:
@@ -127,15 +127,13 @@ def _options(max_message_bytes: int, silence_s: float) -> list[tuple[str, Any]]:
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         # Only while calls are in flight: servers take offence at more.
-        ("grpc.keepalive_time_ms", round(silence_s * 1000 * 2 / 3)),
-        ("grpc.keepalive_timeout_ms", round(silence_s * 1000 / 3)),
+        ("grpc.keepalive_time_ms", round(silence_s * 500)),
+        ("grpc.keepalive_timeout_ms", round(silence_s * 500)),
+        # A minute by default, and it is this one that counts while a ping of another kind is under way.
+        ("grpc.http2.ping_timeout_ms", round(silence_s * 500)),
         ("grpc.dns_min_time_between_resolutions_ms", 1_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
         # Also how long a connection may take to be made.
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
     ]
-
-
-def _typed(failure: grpc.RpcError) -> MeshError:
-    return error_of(failure)

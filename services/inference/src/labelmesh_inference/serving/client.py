@@ -18,7 +18,7 @@ from labelmesh_chassis.errors import (
 )
 
 from labelmesh_inference.serving import wire
-from labelmesh_inference.serving.channel import MAX_MESSAGE_BYTES, ServingChannel
+from labelmesh_inference.serving.channel import MAX_MESSAGE_BYTES, RENEW_S, ServingChannel
 from labelmesh_inference.serving.values import Array, Reply, ServedVersion, Signature, Tensor
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -36,8 +36,16 @@ class ModelServer:
     MODEL_REPLY_UNREADABLE).
     """
 
-    def __init__(self, target: str, *, max_message_bytes: int = MAX_MESSAGE_BYTES, silence_s: float = 6, states_kept_s: float = 1) -> None:
-        self._channel = ServingChannel(target, max_message_bytes=max_message_bytes, silence_s=silence_s)
+    def __init__(
+        self,
+        target: str,
+        *,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        silence_s: float = 6,
+        renew_s: float = RENEW_S,
+        states_kept_s: float = 1,
+    ) -> None:
+        self._channel = ServingChannel(target, max_message_bytes=max_message_bytes, silence_s=silence_s, renew_s=renew_s)
         self._states_kept_s = states_kept_s
         self._states: dict[str, tuple[float, tuple[ServedVersion, ...]]] = {}
         self._states_lock = threading.Lock()

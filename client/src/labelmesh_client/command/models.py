@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from itertools import islice
 
 from labelmesh_client.command import model_adding, scoring
@@ -12,9 +13,11 @@ from labelmesh_client.command.plugins import add_model_commands
 from labelmesh_client.command.terminal import Terminal, shown_time
 from labelmesh_client.errors import ConfigurationError
 from labelmesh_client.models import Model, ModelVersion, Routing, Shadow, TensorSpec
-from labelmesh_client.trainings import Training, TrainingProgress, TrainingState
+from labelmesh_client.trainings import Training, TrainingState
 
 _SHOWN_REVISIONS = 5
+_SHOWN_METRICS = 4
+_USUAL_METRICS = ("accuracy", "validation_accuracy", "loss", "validation_loss", "f1", "precision", "recall", "map")
 
 
 def add(commands: Commands[argparse.ArgumentParser], chosen: str = "") -> None:
@@ -130,7 +133,7 @@ def list_models(arguments: argparse.Namespace, terminal: Terminal) -> int:
             terminal.print_json(model)
         return 0
     rows = [
-        (model.name, str(version.version), version.state, ",".join(version.aliases) or "-", _metrics(version), _registered(version))
+        (model.name, str(version.version), version.state, ",".join(version.aliases) or "-", _metrics(version.metrics), _registered(version))
         for model in models
         for version in model.versions
     ]
@@ -158,7 +161,7 @@ def show_model(arguments: argparse.Namespace, terminal: Terminal) -> int:
             str(version.version),
             version.state,
             ",".join(version.aliases) or "-",
-            _metrics(version),
+            _metrics(version.metrics),
             f"{version.predictions:,}",
             f"{version.feedback_correct:,} of {version.feedback:,}" if version.feedback else "-",
             _registered(version),
@@ -198,9 +201,10 @@ def _tensor(spec: TensorSpec) -> str:
     return f"{spec.name}: {spec.data_type}{shape}"
 
 
-def _metrics(version: ModelVersion) -> str:
-    shown = [f"{name} {value:.4g}" for name, value in sorted(version.metrics.items())[:3]]
-    return ", ".join(shown) or "-"
+def _metrics(metrics: Mapping[str, float]) -> str:
+    """The first few, the usual ones before others."""
+    names = [name for name in _USUAL_METRICS if name in metrics] or sorted(metrics)
+    return ", ".join(f"{name} {metrics[name]:.4g}" for name in names[:_SHOWN_METRICS]) or "-"
 
 
 def _registered(version: ModelVersion) -> str:
@@ -304,7 +308,7 @@ def list_trainings(arguments: argparse.Namespace, terminal: Terminal) -> int:
             terminal.print_json(one)
         return 0
     rows = [
-        (one.model, str(one.version), str(one.state), _progress(one.progress), shown_time(one.start_time), one.problem[:60] or "-", one.id)
+        (one.model, str(one.version), str(one.state), _progress(one), shown_time(one.start_time), one.problem[:60] or "-", one.id)
         for one in trainings
     ]
     terminal.table(("MODEL", "VERSION", "STATE", "PROGRESS", "STARTED", "PROBLEM", "ID"), rows, right=(1,))
@@ -316,11 +320,17 @@ def _show_training(terminal: Terminal, training: Training, *, as_json: bool) -> 
         terminal.print_json(training)
     else:
         problem = f": {training.problem}" if training.problem else ""
-        terminal.print(f"{training.model} version {training.version} {training.state}{problem}  {_progress(training.progress)}")
+        terminal.print(f"{training.model} version {training.version} {training.state}{problem}  {_progress(training)}")
     terminal.stdout.flush()
 
 
-def _progress(progress: TrainingProgress) -> str:
-    epoch = f", epoch {progress.epoch} of {progress.epochs}" if progress.epochs else ""
-    metrics = "".join(f", {name} {value:.4g}" for name, value in sorted(progress.metrics.items())[:4])
-    return f"{progress.done:.0%} {progress.stage}{epoch}{metrics}".strip()
+def _progress(training: Training) -> str:
+    progress = training.progress
+    if training.state is not TrainingState.RUNNING:
+        return _metrics(next((one.metrics for one in (progress, *reversed(training.history)) if one.metrics), {}))
+    parts = [f"{progress.done:.0%} {progress.stage}".strip()]
+    if progress.epochs:
+        parts.append(f"epoch {progress.epoch} of {progress.epochs}")
+    if progress.metrics:
+        parts.append(_metrics(progress.metrics))
+    return ", ".join(parts)

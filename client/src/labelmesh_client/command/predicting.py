@@ -19,6 +19,7 @@ from labelmesh_client.results import Classification, Detection, Detections, Pose
 _PATIENCE_S = 60.0
 #: What a line shows; JSON has all of it.
 _SHOWN = 5
+_WORTH_SHOWING = 0.01
 _BAR = 30
 
 
@@ -79,7 +80,7 @@ def predict(arguments: argparse.Namespace, terminal: Terminal) -> int:
             if arguments.json:
                 terminal.print_json(_as_json(picture, answer))
             elif isinstance(answer, LabelmeshError):
-                progress.note(f"{picture.name}: {answer}")
+                progress.note(f"{picture.name}: {answer.message}")
             elif len(pictures) == 1:
                 _show_one(terminal, answer)
             else:
@@ -105,7 +106,7 @@ def _answers(client: Client, question: Question, pictures: list[Picture]) -> Ite
 
 def _as_json(picture: Picture, answer: Answer) -> dict[str, object]:
     if isinstance(answer, LabelmeshError):
-        return {"file": picture.name, "error": str(answer), "reason": answer.reason}
+        return {"file": picture.name, "error": answer.message, "reason": answer.reason}
     return {"file": picture.name, "prediction": answer}
 
 
@@ -142,7 +143,8 @@ def in_a_line(result: Result | None) -> str:
     """A result for people, on one line."""
     match result:
         case Classification(classes=classes):
-            shown = ", ".join(f"{one.label} {one.score:.1%}" for one in classes[:_SHOWN])
+            worth = [one for place, one in enumerate(classes[:_SHOWN]) if place == 0 or one.score >= _WORTH_SHOWING]
+            shown = ", ".join(f"{one.label} {one.score:.1%}" for one in worth)
             return shown or "nothing above the threshold"
         case Detections(detections=found, below_threshold=below):
             more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import grpc
@@ -21,7 +22,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from labelmesh.inference.v1 import predictions_pb2
 
 from tests.e2e.models.asking import CALL_S, MODEL, Asker, best
-from tests.e2e.models.digits import known_digits
+from tests.e2e.models.digits import demo_digits, known_digits
 from tests.support.mesh import HOUSE
 
 CLIENT = Path(__file__).parent / "asking_client.mjs"
@@ -62,17 +63,27 @@ def test_a_bad_picture_in_a_batch_fails_alone(asker: Asker) -> None:
     assert [info.reason for detail in items[5].error.details if detail.Unpack(info)] == ["NOT_AN_IMAGE"]
 
 
+def test_nearly_all_of_hundreds_of_digits_are_read(asker: Asker) -> None:
+    demo = demo_digits()
+    wanted = predictions_pb2.PredictBatchRequest(model=CHOICE, inputs=[predictions_pb2.Input(image=each.png) for each in demo])
+    items = asker.predictions.PredictBatch(wanted, metadata=asker.metadata, timeout=CALL_S).items
+    assert sum(best(item.prediction) == each.digit for item, each in zip(items, demo, strict=True)) >= 0.97 * len(demo)
+
+
 def test_a_stream_answers_in_order_while_it_is_still_being_sent(asker: Asker) -> None:
     known = known_digits()
+    answered_already = Event()
 
     def requests() -> Iterator[predictions_pb2.PredictStreamRequest]:
         yield predictions_pb2.PredictStreamRequest(model=CHOICE)
         for start in range(0, len(known), 4):
             inputs = [predictions_pb2.Input(image=each.png) for each in known[start : start + 4]]
             yield predictions_pb2.PredictStreamRequest(inputs=inputs)
+            assert answered_already.wait(CALL_S), "the first inputs are answered before the next are sent"
 
     answered: dict[int, int] = {}
     for message in asker.predictions.PredictStream(requests(), metadata=asker.metadata, timeout=CALL_S):
+        answered_already.set()
         answered |= {message.first_index + at: best(item.prediction) for at, item in enumerate(message.items)}
     assert [answered[index] for index in range(len(known))] == [each.digit for each in known]
     assert list(answered) == sorted(answered)

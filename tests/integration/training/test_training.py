@@ -98,14 +98,14 @@ def test_labels_become_a_version_that_answers_and_is_stable(mesh: TrainingMesh, 
 
 
 def test_labels_of_the_mesh_alone_are_learned_from_and_measured_with(mesh: TrainingMesh, client: Client, model: str) -> None:
-    project = labeled_project(client, 700, truly)
+    project = labeled_project(client, 240, truly)
     ran = mesh.train("--model", model, "--project", project.display_name, "--no-reference", "--epochs", "2")
     assert ran.code == 0, ran.err
     assert "held-out pictures of the mesh" in ran.out
     version = client.models.get(model).version(1)
     assert version is not None
     metrics = version.metrics
-    assert metrics["mesh_images"] + metrics["held_out_mesh_images"] == 700
+    assert metrics["mesh_images"] + metrics["held_out_mesh_images"] == 240
     assert metrics["reference_images"] == metrics["drawn_images"] == metrics["held_out_reference_images"] == 0
 
 
@@ -212,8 +212,8 @@ def test_stopped_by_hand_it_says_so_and_leaves_nothing(mesh: TrainingMesh, clien
     assert workplaces(mesh) == []
 
 
-def test_a_worse_version_is_not_promoted_unless_asked_for(mesh: TrainingMesh, client: Client, model: str) -> None:
-    assert mesh.train("--model", model, "--reference", "--epochs", "3").code == 0
+def test_a_worse_version_is_not_promoted(mesh: TrainingMesh, client: Client, model: str) -> None:
+    assert mesh.train("--model", model, "--reference", "--epochs", "2").code == 0
     chance = random.Random(1)
     misled = labeled_project(client, 240, lambda digit: str((digit.target + chance.randrange(1, 10)) % 10))
     worse = mesh.train("--model", model, "--project", misled.id, *QUICK, "--json")
@@ -227,10 +227,6 @@ def test_a_worse_version_is_not_promoted_unless_asked_for(mesh: TrainingMesh, cl
     assert abs(result["stable"]["accuracy"] - first.metrics["accuracy"]) < 0.01
     assert client.models.get(model).routing.aliases == {"stable": 1}
     assert mesh.repository.served(model) == (1, 2)
-    always = mesh.train("--model", model, "--project", misled.id, *QUICK, "--promote", "always")
-    assert always.code == 0, always.err
-    assert "stable is now version 3" in always.out
-    assert client.models.get(model).routing.aliases == {"stable": 3}
 
 
 def test_waiting_for_a_training_that_fails_is_a_failure(mesh: TrainingMesh, client: Client, model: str) -> None:

@@ -88,9 +88,9 @@ class Keeper:
         with self._sending:
             with self._changed:
                 self._check()
-                self._urgent.clear()
-                progress = self._progress
-            self._send(progress)
+            while self._send_next():
+                pass
+            self._send(self._progress)
 
     def _check(self) -> None:
         if self._lost:
@@ -119,7 +119,8 @@ class Keeper:
                 self._changed.wait(left)
             return False
 
-    def _send_next(self) -> None:
+    def _send_next(self) -> bool:
+        """Reports the oldest thing that waits to be reported, else how it stands; says whether more waits."""
         with self._changed:
             is_urgent = bool(self._urgent)
             progress = self._urgent[0] if is_urgent else self._progress
@@ -127,6 +128,7 @@ class Keeper:
         with self._changed:
             if is_urgent:
                 self._urgent.pop(0)
+            return bool(self._urgent)
 
     def _send(self, progress: TrainingProgress) -> None:
         try:

@@ -48,7 +48,7 @@ def test_four_commands_close_the_loop_from_labels_to_what_is_labeled_next(asker:
     with connect(mesh.address, api_key=key) as program:
         project = program.project(PROJECT)
         awaiting = {image.id: image for image in project.images(awaiting=True)}
-        newest = asker.alias("stable")
+        newest = str(asker.alias("stable"))
         suggestions = {note.image_id: note.class_id for note in project.annotations() if note.model_version == newest}
         assert awaiting.keys() <= suggestions.keys()
         right = sum(suggestions[image.id] == known[image.sha256] for image in awaiting.values())

@@ -44,10 +44,12 @@ def test_signing_in_keeps_a_session_for_the_owner_only_until_signing_out(mesh: M
 
 def test_projects_are_made_listed_closed_and_opened(mesh: Mesh, name: str) -> None:
     made = mesh.labelmesh(
-        "projects", "create", name, "--classes", "fox,Red deer", "--repeat-rate", "0.1", "--lease-seconds", "60", "--json"
+        *("projects", "create", name, "--classes", "fox,Red deer", "--repeat-rate", "0.1", "--lease-seconds", "60", "--json"),
+        *("--suggestion-model", "animals"),
     )
     assert made.code == 0, made.err
     facts = json.loads(made.out)
+    assert facts["suggestion_model"] == "animals"
     assert (facts["repeat_rate"], facts["lease_duration_s"], facts["classes"][1]["id"]) == (0.1, 60.0, "red-deer")
     assert mesh.labelmesh("projects", "close", name).code == 0
     listed = [json.loads(line) for line in mesh.labelmesh("projects", "list", "--json").out.splitlines()]

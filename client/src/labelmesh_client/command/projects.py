@@ -29,6 +29,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     create.add_argument("--description", metavar="TEXT", default="")
     create.add_argument("--restricted", action="store_true", help="only for accounts and keys that name the project, and managers")
     create.add_argument("--repeat-rate", metavar="SHARE", type=float, help="share of images shown again, 0 to 0.5 (default: 0.2)")
+    create.add_argument("--suggestion-model", metavar="NAME", default="", help="the model whose suggestions annotators may be shown")
     create.add_argument("--lease-seconds", metavar="S", type=float, help="how long an image is held, 1 to 3600 (default: 120)")
     add_json_argument(create)
     for name, summary, handler in (
@@ -68,6 +69,7 @@ def create_project(arguments: argparse.Namespace, terminal: Terminal) -> int:
             restricted=arguments.restricted,
             repeat_rate=arguments.repeat_rate,
             lease_duration_s=arguments.lease_seconds,
+            suggestion_model=arguments.suggestion_model,
         )
     if arguments.json:
         terminal.print_json(project.facts)

@@ -14,12 +14,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from labelmesh.inference.v1 import manifests_pb2 as man
 from labelmesh.inference.v1 import models_pb2 as mod
-from labelmesh_chassis.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, PermissionDenied
+from labelmesh_chassis.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, PermissionDenied, Unavailable
 from labelmesh_chassis.identity import Role
 from PIL import Image
 
 from tests.integration.inference.conftest import StartInference
 from tests.integration.inference.people import Door, Person, digits_manifest, new_id
+from tests.integration.inference.registry.asking import request
 from tests.integration.inference.service import NOWHERE, Inference, until
 from tests.support.serving import ServedModels
 
@@ -223,6 +224,10 @@ def test_a_version_that_the_model_server_gives_up_is_absent_and_gets_no_alias(
     with pytest.raises(FailedPrecondition) as caught:
         manager.set_alias("canary", 1, model=model_name)
     assert caught.value.reason == "VERSION_NOT_AVAILABLE"
+    with pytest.raises(Unavailable) as gone:
+        manager.predictions.Predict(request(model_name, version=1), metadata=manager.metadata)
+    assert gone.value.reason == "VERSION_NOT_AVAILABLE"
+    assert manager.predictions.Predict(request(model_name), metadata=manager.metadata).prediction.version == 2
     model_server.publish("digits", 1, name=model_name, number=3)
     until(lambda: manager.model(model_name).model.versions[0].version == 3)
     model_server.withdraw(model_name, 2, 3)

@@ -8,14 +8,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from labelmesh.inference.v1 import predictions_pb2 as pred
-from labelmesh.inference.v1 import tensors_pb2
 from labelmesh_chassis.identity import Role
 
 from tests.integration.inference.conftest import StartInference
 from tests.integration.inference.people import Door, Person
+from tests.integration.inference.registry.asking import request
 from tests.integration.inference.service import NOWHERE, Inference, ServiceProcess, jwks_server, until
 from tests.support.identities import Signer
 from tests.support.serving import ServedModels
@@ -67,16 +65,9 @@ def test_what_was_acknowledged_is_there_after_a_crash(processes: list[ServicePro
     door.close()
 
 
-def request(version: int = 0) -> pred.PredictRequest:
-    pixels = np.full((28, 28, 1), 0.35, np.float32)
-    tensor = tensors_pb2.Tensor(data_type=tensors_pb2.DATA_TYPE_FLOAT32, shape=pixels.shape, content=pixels.tobytes())
-    choice = pred.ModelChoice(model="digits", version=version)
-    return pred.PredictRequest(model=choice, input=pred.Input(tensor=tensor), settings=pred.AnswerSettings(storage=pred.STORAGE_NONE))
-
-
 def answering(person: Person) -> int:
     """The version that answers a call now."""
-    return int(person.predictions.Predict(request(), metadata=person.metadata).prediction.version)
+    return int(person.predictions.Predict(request("digits"), metadata=person.metadata).prediction.version)
 
 
 def test_a_roll_out_and_its_rollback_under_load_fail_no_call_and_are_obeyed_at_once(

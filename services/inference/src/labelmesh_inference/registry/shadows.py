@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Row, text
 
 from labelmesh_inference.registry.revisions import current
 
-# The reports of so many pairs, newest first, and of so many differences each, found among so many of the newest calls.
+# Reports are of the newest shadow calls: so many for the numbers, and so many of a pair for its differences. A report that looked at all
+# of them would take the longer the longer a model is shadowed.
+_COUNTED = 200_000
 _MOST_PAIRS = 20
 _MOST_DIFFERENCES = 20
 _LOOKED_AT = 10_000
@@ -23,7 +25,7 @@ SELECT version, shadow_version, count(*) AS calls,
     coalesce(avg(score_difference) FILTER (WHERE problem = ''), 0) AS difference,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_us) AS latency_us,
     coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY shadow_latency_us) FILTER (WHERE problem = ''), 0) AS shadow_latency_us
-FROM shadows WHERE model = :model
+FROM (SELECT * FROM shadows WHERE model = :model ORDER BY id DESC LIMIT :counted) AS newest
 GROUP BY version, shadow_version ORDER BY max(id) DESC LIMIT :most
 """)
 _DIFFERENCES = text("""
@@ -64,7 +66,7 @@ class ShadowReport:
 def shadow_reports(connection: Connection, model: str) -> list[ShadowReport]:
     """The reports of a model, the pair that was asked last first; NotFound (MODEL_NOT_FOUND)."""
     current(connection, model)
-    rows = connection.execute(_PAIRS, {"model": model, "most": _MOST_PAIRS}).all()
+    rows = connection.execute(_PAIRS, {"model": model, "counted": _COUNTED, "most": _MOST_PAIRS}).all()
     return [_with_differences(connection, model, _report_of(row)) for row in rows]
 
 

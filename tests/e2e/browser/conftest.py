@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.e2e.browser.desk import Desk
 from tests.e2e.browser.people import Office
+from tests.e2e.browser.shades import add_models
 from tests.support.mesh import LocalMesh
 
 FLAGS = (
@@ -20,6 +21,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",
 )
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 IDLE_SECONDS = 12
@@ -75,6 +77,23 @@ def other_desk(browser: Browser, mesh: LocalMesh) -> Iterator[Desk]:
 @pytest.fixture(scope="session")
 def office(mesh: LocalMesh) -> Office:
     return Office(mesh)
+
+
+@pytest.fixture(scope="session")
+def models_mesh(mesh_with_models: LocalMesh, tmp_path_factory: pytest.TempPathFactory) -> LocalMesh:
+    """Serves digits, and the models of shades.py."""
+    add_models(mesh_with_models, tmp_path_factory.mktemp("shades"))
+    return mesh_with_models
+
+
+@pytest.fixture
+def models_desk(desk_at: Callable[[LocalMesh], Desk], models_mesh: LocalMesh) -> Desk:
+    return desk_at(models_mesh)
+
+
+@pytest.fixture(scope="session")
+def models_office(models_mesh: LocalMesh) -> Office:
+    return Office(models_mesh)
 
 
 @pytest.fixture(scope="package")

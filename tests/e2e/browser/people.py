@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +76,22 @@ class Office:
         return project_id
 
     def add_images(self, project_id: str, numbers: range) -> None:
-        files = [{"name": f"{number}.png", "content": base64.b64encode(picture(number)).decode()} for number in numbers]
+        self.add_pictures(project_id, {f"{number}.png": picture(number) for number in numbers})
+
+    def add_pictures(self, project_id: str, pictures: Mapping[str, bytes]) -> None:
+        """Adds files by their names."""
+        files = [{"name": name, "content": base64.b64encode(content).decode()} for name, content in pictures.items()]
         results = self.call("POST", f"/v1/projects/{project_id}/images:add", {"images": files})["results"]
         assert {result["outcome"] for result in results} <= {"OUTCOME_ADDED", "OUTCOME_DUPLICATE"}, results
+
+    def suggest(self, project_id: str, model: str) -> None:
+        """From now on the model suggests in this project."""
+        self.call("PATCH", f"/v1/projects/{project_id}", {"suggestionModel": model, "updateMask": "suggestionModel"})
+
+    def predictions(self, model: str) -> list[dict[str, Any]]:
+        """The newest stored predictions of a model."""
+        predictions: list[dict[str, Any]] = self.call("GET", f"/v1/predictions?model={model}&pageSize=50")["predictions"]
+        return predictions
 
     def annotations(self, project_id: str) -> list[dict[str, Any]]:
         """All annotations of a small project."""

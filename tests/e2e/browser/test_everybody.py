@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
+from tests.e2e.browser.axe import violations
 from tests.e2e.browser.desk import Desk
 from tests.e2e.browser.people import Office
-from tests.support.mesh import HOUSE, LocalMesh
-
-AXE = HOUSE / "web" / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-def violations(page: Page) -> list[str]:
-    """What axe finds on the page as it is, one sentence each. Evaluated from outside, so the page's policy stays as it is."""
-    page.evaluate(Path(AXE).read_text())
-    page.wait_for_timeout(400)  # for colours that are on their way
-    found: list[dict[str, Any]] = page.evaluate("rules => axe.run(document, {runOnly: rules}).then((result) => result.violations)", RULES)
-    return [f"{one['id']}: {node['html'][:160]} {node['failureSummary']}" for one in found for node in one["nodes"]]
+from tests.support.mesh import LocalMesh
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -46,7 +34,7 @@ def test_no_page_breaks_a_rule_of_accessibility(browser: Browser, mesh: LocalMes
         found += violations(desk.page)
         desk.page.keyboard.press("Escape")
         places = ("#/projects", "#/new-project", f"#/projects/{project}/statistics", f"#/projects/{project}/manage")
-        for place in (*places, "#/admin/users", "#/admin/keys", "#/admin/audit", "#/admin/signing"):
+        for place in (*places, "#/predict", "#/models", "#/admin/users", "#/admin/keys", "#/admin/audit", "#/admin/signing"):
             desk.open(place)
             expect(desk.page.get_by_role("heading", level=1)).to_be_visible()
             expect(desk.page.locator(".waiting")).to_have_count(0)
@@ -87,7 +75,17 @@ def test_a_phone_shows_the_image_and_every_class_without_scrolling(
 
 
 @pytest.mark.parametrize(
-    "place", ["#/projects", "#/projects/{}/statistics", "#/projects/{}/manage", "#/admin/users", "#/admin/keys", "#/admin/audit"]
+    "place",
+    [
+        "#/projects",
+        "#/projects/{}/statistics",
+        "#/projects/{}/manage",
+        "#/predict",
+        "#/models",
+        "#/admin/users",
+        "#/admin/keys",
+        "#/admin/audit",
+    ],
 )
 def test_no_page_is_wider_than_a_phone(browser: Browser, mesh: LocalMesh, office: Office, place: str) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as numbers
 from labelmesh.tfserving.v1 import tensors_pb2
 from labelmesh_chassis.errors import FailedPrecondition
 from labelmesh_inference.serving.values import Array, DataType, Tensor
-from labelmesh_inference.serving.wire import read_tensor, write_tensor
+from labelmesh_inference.serving.wire import read_tensor, serialized_tensor
 from tensorflow.core.framework import tensor_pb2
 
 generous = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
@@ -46,9 +46,7 @@ def through_ours(proto: Any) -> Tensor:
 
 
 def genuine(value: Tensor | Array) -> Any:
-    message = tensors_pb2.Tensor()
-    write_tensor(message, value)
-    return tensor_pb2.TensorProto.FromString(message.SerializeToString())
+    return tensor_pb2.TensorProto.FromString(serialized_tensor(value))
 
 
 def same(found: Array, wanted: Array) -> bool:

@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 from labelmesh.tfserving.v1 import serving_pb2, tensors_pb2
 from labelmesh_inference.serving.values import Array
-from labelmesh_inference.serving.wire import read_tensor, write_tensor
+from labelmesh_inference.serving.wire import read_tensor, serialized_tensor
 
 Model = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
@@ -101,7 +101,7 @@ class LeanServer:
         response.model_spec.version.value = version
         for name, array in outputs.items():
             if not request.output_filter or name in request.output_filter:
-                write_tensor(response.outputs[name], np.asarray(array))
+                response.outputs[name].MergeFromString(serialized_tensor(np.asarray(array)))
         return response
 
     def _metadata(

@@ -16,7 +16,7 @@ from labelmesh.tfserving.v1 import serving_pb2, tensors_pb2
 from labelmesh_chassis.errors import FailedPrecondition, InvalidArgument
 from labelmesh_inference.serving import wire
 from labelmesh_inference.serving.values import STORAGE, Array, DataType, Tensor, TensorSpec, VersionState
-from labelmesh_inference.serving.wire import read_tensor, write_tensor
+from labelmesh_inference.serving.wire import read_tensor, serialized_tensor
 
 from tests.unit.inference.serving.wire_bytes import varint, varints
 
@@ -37,9 +37,7 @@ def message(data_type: tensors_pb2.DataType.ValueType, shape: tuple[int, ...], *
 
 
 def written(value: Tensor | Array) -> tensors_pb2.Tensor:
-    made = tensors_pb2.Tensor()
-    write_tensor(made, value)
-    return tensors_pb2.Tensor.FromString(made.SerializeToString())
+    return tensors_pb2.Tensor.FromString(serialized_tensor(value))
 
 
 def refusal(read: Callable[[], object]) -> str | None:
@@ -252,6 +250,15 @@ def test_a_request_says_whom_it_is_for() -> None:
     assert list(asked.output_filter) == ["y"]
     newest = serving_pb2.PredictRequest.FromString(wire.predict_request("m", None, "", {}))
     assert not newest.model_spec.HasField("version")
+
+
+@unhurried
+@given(st.dictionaries(st.text(max_size=4), arrays, max_size=4))
+def test_every_input_is_in_the_request_by_its_name(inputs: dict[str, Array]) -> None:
+    asked = serving_pb2.PredictRequest.FromString(wire.predict_request("m", 3, "s", inputs, ["y"]))
+    assert set(asked.inputs) == set(inputs)
+    assert all(same(read_tensor(asked.inputs[name]).array(), array) for name, array in inputs.items())
+    assert list(asked.output_filter) == ["y"]
 
 
 def test_a_single_value_says_that_it_has_no_dimensions() -> None:

@@ -31,8 +31,8 @@ def form_of(row: Row) -> Form:
     return tuple(form)
 
 
-def packed(rows: Sequence[Row], form: Form) -> dict[str, Tensor]:
-    """Rows of one form as the inputs of a call: each with a first dimension of as many as there are rows."""
+def packed(rows: Sequence[Row], form: Form) -> dict[str, Array | Tensor]:
+    """Rows of one form as the inputs of a call: each with a first dimension of as many as there are rows. One row alone is not copied."""
     return {name: _stacked([row[name] for row in rows], kind, (len(rows), *shape)) for name, kind, shape in form}
 
 
@@ -53,7 +53,10 @@ def _row_of(array: Array, place: int) -> Array:
     return np.asarray(row, dtype=array.dtype)
 
 
-def _stacked(values: Sequence[Array | Tensor], kind: DataType, shape: tuple[int, ...]) -> Tensor:
+def _stacked(values: Sequence[Array | Tensor], kind: DataType, shape: tuple[int, ...]) -> Array | Tensor:
+    if len(values) == 1:
+        alone = values[0]
+        return Tensor(kind, shape, alone.content, alone.strings) if isinstance(alone, Tensor) else alone[np.newaxis, ...]
     if kind is DataType.STRING:
         strings = tuple(element for value in values for element in (value if isinstance(value, Tensor) else Tensor.of(value)).strings)
         return Tensor(kind, shape, strings=strings)

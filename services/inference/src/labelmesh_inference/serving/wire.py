@@ -32,6 +32,13 @@ from labelmesh_inference.serving.values import (
 from labelmesh_inference.serving.varints import count_varints, decode_varints
 
 _Message = TypeVar("_Message", bound=Message)
+# Bytes or an array: `bytes.join` takes both, and copies an array once, from its own memory into the request.
+Piece = Any
+
+_INPUTS = serving_pb2.PredictRequest.DESCRIPTOR.fields_by_name["inputs"].number
+_CONTENT = tensors_pb2.Tensor.DESCRIPTOR.fields_by_name["tensor_content"].number
+# Of every entry of a map. Source: https://protobuf.dev/programming-guides/proto3/#maps.
+_KEY, _VALUE = 1, 2
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
@@ -65,9 +72,11 @@ def predict_request(
 ) -> bytes:
     """A serialized PredictRequest; without a version the newest that is served answers. InvalidArgument (WRONG_TYPE, WRONG_SHAPE)."""
     request = serving_pb2.PredictRequest(model_spec=_spec(model, version, signature), output_filter=outputs)
+    pieces: list[Piece] = [request.SerializeToString()]
     for name, value in inputs.items():
-        write_tensor(request.inputs[name], value, name)
-    return request.SerializeToString()
+        key = _framed(_KEY, [name.encode()])
+        pieces += _framed(_INPUTS, [*key, *_framed(_VALUE, _tensor(value, name))])
+    return b"".join(pieces)
 
 
 def read_reply(data: bytes, *, asked_version: int | None = None) -> Reply:
@@ -108,29 +117,9 @@ def read_signatures(data: bytes) -> dict[str, Signature]:
     return {name: Signature(name, _specs(it.inputs), _specs(it.outputs)) for name, it in signatures.items()}
 
 
-def write_tensor(message: tensors_pb2.Tensor, value: Tensor | Array, name: str = "tensor") -> None:
-    """Fills a message: numbers as tensor_content, strings as string_val. InvalidArgument (WRONG_TYPE, WRONG_SHAPE, field `name`)."""
-    if isinstance(value, Tensor):
-        value.check(name)
-        message.dtype, shape = _NUMBER_OF[value.data_type], value.shape
-        if value.data_type is DataType.STRING:
-            message.string_val.extend(value.strings)
-        else:
-            message.tensor_content = value.content
-    else:
-        try:
-            kind = type_of(value)
-        except InvalidArgument as wrong:
-            raise InvalidArgument(wrong.reason, f"{name}: {wrong.message}", field=name) from None
-        message.dtype, shape = _NUMBER_OF[kind], value.shape
-        if kind is DataType.STRING:
-            message.string_val.extend(Tensor.of(value).strings)
-        else:
-            message.tensor_content = value.astype(STORAGE[kind], copy=False).tobytes()
-    # A shape without dimensions is that of a single value; without the message itself it would be unknown to some readers.
-    message.tensor_shape.SetInParent()
-    for size in shape:
-        message.tensor_shape.dim.add(size=size)
+def serialized_tensor(value: Tensor | Array, name: str = "tensor") -> bytes:
+    """A serialized Tensor: numbers as tensor_content, strings as string_val. InvalidArgument (WRONG_TYPE, WRONG_SHAPE, field `name`)."""
+    return b"".join(_tensor(value, name))
 
 
 def read_tensor(message: tensors_pb2.Tensor, name: str = "tensor") -> Tensor:
@@ -256,6 +245,48 @@ def _refuse_strays(message: tensors_pb2.Tensor) -> None:
     named = sorted(known[number] for number in strays & known.keys())
     if named:
         raise ValueError(f"{', '.join(named)} is not packed")
+
+
+def _tensor(value: Tensor | Array, name: str) -> list[Piece]:
+    """A Tensor message in pieces. The content is put after the rest, which protobuf's format allows, so that no message copies it."""
+    head = tensors_pb2.Tensor()
+    content: Piece = b""
+    if isinstance(value, Tensor):
+        value.check(name)
+        kind, strings, content = value.data_type, value.strings, value.content
+    else:
+        try:
+            kind = type_of(value)
+            strings = Tensor.of(value).strings if kind is DataType.STRING else ()
+        except InvalidArgument as wrong:
+            raise InvalidArgument(wrong.reason, f"{name}: {wrong.message}", field=name) from None
+        if kind is not DataType.STRING:
+            content = np.ascontiguousarray(value, dtype=STORAGE[kind])
+    head.dtype = _NUMBER_OF[kind]
+    head.string_val.extend(strings)
+    # A shape without dimensions is that of a single value; without the message itself it would be unknown to some readers.
+    head.tensor_shape.SetInParent()
+    for size in value.shape:
+        head.tensor_shape.dim.add(size=size)
+    return [head.SerializeToString(), *(_framed(_CONTENT, [content]) if _size(content) else [])]
+
+
+def _framed(field: int, pieces: list[Piece]) -> list[Piece]:
+    """Pieces as one field of bytes. Source: https://protobuf.dev/programming-guides/encoding/#length-types."""
+    return [_varint(field << 3 | 2) + _varint(sum(_size(piece) for piece in pieces)), *pieces]
+
+
+def _size(piece: Piece) -> int:
+    return memoryview(piece).nbytes
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
 
 
 def _specs(tensors: Mapping[str, serving_pb2.TensorInfo]) -> dict[str, TensorSpec]:

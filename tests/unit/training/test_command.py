@@ -91,8 +91,10 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path) -> None:
 
 def test_a_repository_that_cannot_be_used_starts_no_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ran = Ran("train", "digits", "--repository", str(tmp_path / "file"))
-    assert ran.code == 1 and "cannot be used" in ran.err
+    for path in (tmp_path / "file", tmp_path / "missing"):
+        ran = Ran("train", "digits", "--repository", str(path))
+        assert ran.code == 1 and "There is no model repository" in ran.err
+    assert not (tmp_path / "missing").exists()
 
 
 def test_a_model_that_exists_is_left_alone_at_first_starts(scripted: Any, tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--if-none", action="store_true", help="only when the model has no version yet")
     parser.add_argument("--repository", metavar="DIR", type=Path, help="the model server's folder (default: $LABELMESH_MODELS)")
+    parser.add_argument(
+        "--served-path", metavar="PATH", help="where the model server sees that folder, if elsewhere (default: as configured, else the same)"
+    )
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="of everything that is drawn by chance (default: 1)")
     add_json_argument(parser)
 
@@ -107,7 +110,9 @@ def _repository(arguments: argparse.Namespace, terminal: Terminal) -> ModelRepos
             "Where does the model server read its models? Say --repository DIR or set LABELMESH_MODELS. With the mesh on this machine, "
             "`./mesh labelmesh train digits` knows."
         )
-    repository = ModelRepository(path)
+    if not Path(path).is_dir():
+        raise ConfigurationError(f"There is no model repository at {path}: it must be the folder that the model server reads.")
+    repository = ModelRepository(path, served_path=arguments.served_path)
     repository.prepare()
     return repository
 

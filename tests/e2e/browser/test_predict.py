@@ -25,7 +25,7 @@ def test_a_seven_is_read_while_it_is_drawn_and_the_answer_says_by_whom_and_how_l
     models_desk.open_as(models_office.account(), "#/predict")
     draw(page, SEVEN, lift=False)
     expect(page.get_by_test_id("verdict")).to_contain_text("7")
-    expect(page.get_by_role("button", name="Yes")).to_have_count(0), "what is not kept cannot be judged"
+    expect(page.get_by_role("button", name="Yes")).to_have_count(0)  # What is not kept cannot be judged.
     page.mouse.up()
     expect(page.get_by_role("button", name="Yes")).to_be_visible()
     expect(page.get_by_test_id("answerer")).to_contain_text(re.compile(r"digits version \d+"))
@@ -36,7 +36,7 @@ def test_a_seven_is_read_while_it_is_drawn_and_the_answer_says_by_whom_and_how_l
     for part in ("Preparing it", "Model", "On the way"):
         expect(times).to_contain_text(part)
     kept = page.locator(".history-list li")
-    expect(kept).to_have_count(1), "what was asked on the way is not kept"
+    expect(kept).to_have_count(1)  # What was asked on the way is not kept.
     models_desk.until("() => document.querySelector('.history-list img')?.naturalWidth > 0")
     page.reload()
     expect(kept.first).to_contain_text("7")
@@ -90,10 +90,10 @@ def test_a_file_that_is_no_picture_is_told_before_and_one_that_is_broken_after_i
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if PREDICT.search(request.url) else None)
     choose = page.get_by_label("Choose a file")
-    choose.set_input_files([{"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear all"}])
+    choose.set_input_files({"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear all"})
     expect(page.get_by_role("alert").filter(has_text="“letter.png” is no JPEG or PNG file")).to_be_visible()
     assert asked == []
-    choose.set_input_files([{"name": "half.png", "mimeType": "image/png", "buffer": picture(77, side=200)[:150]}])
+    choose.set_input_files({"name": "half.png", "mimeType": "image/png", "buffer": picture(77, side=200)[:150]})
     expect(page.locator(".answer .trouble")).to_be_visible()
     expect(page.locator(".answer .trouble")).not_to_contain_text("by itself")
     assert len(asked) == 1, "what cannot be read is not sent again"
@@ -170,7 +170,7 @@ def test_a_model_that_is_away_is_asked_again_by_itself(models_desk: Desk, models
     page.route(PREDICT, refuse)
     drop(page, known_digits()[2].png)
     expect(page.locator(".answer .trouble")).to_contain_text("Asking again by itself")
-    expect(page.locator(".banner-away")).to_have_count(0), "the rest of the mesh is there"
+    expect(page.locator(".banner-away")).to_have_count(0)  # The rest of the mesh is there.
     page.unroute(PREDICT, refuse)
     expect(page.get_by_test_id("verdict")).to_contain_text("2", timeout=15 * SECONDS)
     expect(page.locator(".answer .trouble")).to_have_count(0)

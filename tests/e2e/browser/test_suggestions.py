@@ -18,6 +18,7 @@ from tests.support.mesh import LocalMesh, until
 
 pytestmark = pytest.mark.timeout(300)
 MODEL = "digits"
+PREDICT = "**/labelmesh.inference.v1.PredictionService/Predict"
 
 
 def digits_project(office: Office, count: int = 8, *, repeat_rate: float = 0.0) -> str:
@@ -115,7 +116,7 @@ def test_the_model_is_hidden_by_a_key_and_stays_so_for_this_person(models_desk: 
 def test_labeling_never_waits_for_the_model(models_desk: Desk, models_office: Office) -> None:
     project = digits_project(models_office)
     held: list[Route] = []
-    models_desk.page.route("**/labelmesh.inference.v1.PredictionService/Predict", held.append)
+    models_desk.page.route(PREDICT, lambda route: held.append(route))
     models_desk.label_in(models_office.account(), project)
     for digit in "1234":
         models_desk.press(digit)
@@ -130,10 +131,13 @@ def test_a_suggestion_moves_nothing(models_desk: Desk, models_office: Office) ->
         ".map((part) => JSON.stringify(document.querySelector(part).getBoundingClientRect()))"
     )
     held: list[Route] = []
-    models_desk.page.route("**/labelmesh.inference.v1.PredictionService/Predict", held.append)
+    models_desk.page.route(PREDICT, lambda route: held.append(route))
     models_desk.label_in(models_office.account(), digits_project(models_office))
     before = models_desk.page.evaluate(boxes)
-    until(lambda: bool(models_desk.page.wait_for_timeout(20) or held), 10, "the question")
+    for _ in range(500):
+        if held:
+            break
+        models_desk.page.wait_for_timeout(20)
     held[0].continue_()
     expect(models_desk.page.locator(".class-button.suggested")).to_be_visible()
     assert models_desk.page.evaluate(boxes) == before

@@ -79,6 +79,9 @@ export function ClassButtons(props: {
               {suggested && (
                 <span class="suggested-mark">
                   <span class="unseen">the model's suggestion, </span>
+                  <span class="enter" aria-hidden="true">
+                    ↵{" "}
+                  </span>
                   {percent(suggested.confidence)}
                 </span>
               )}

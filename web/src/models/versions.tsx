@@ -46,7 +46,7 @@ export function Versions(props: { model: Model }): JSX.Element {
       <h2 id="versions-heading">Versions</h2>
       {props.model.versions.length === 0 && <p class="quiet-text">There is no version yet.</p>}
       {props.model.versions.length > 0 && (
-        <ScrollTable label="Versions">
+        <ScrollTable label="Versions, their states and how good they are">
           <thead>
             <tr>
               <th scope="col">Version</th>

@@ -18,6 +18,7 @@ from labelmesh_training.tensorflow import tf
 from labelmesh_training.version_folder import WARM_UP, ask
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.datasets import load_sample_images
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tests.integration.training.graphs import run_detector, write_detector
@@ -106,9 +107,9 @@ def test_the_warm_up_calls_are_those_of_the_model_server(tmp_path: Path) -> None
         ask(folder, request.model_spec.signature_name, {"images": tf.make_ndarray(request.inputs["images"])})
 
 
-def test_a_photograph_as_a_file_is_less_than_a_tenth_of_its_pixels() -> None:
-    pixels = photograph(7, 1024, 768)
-    assert pixels.nbytes / len(encoded(pixels)) >= 10
+def test_a_photograph_as_a_file_is_about_a_tenth_of_its_pixels_or_less() -> None:
+    ratios = [pixels.nbytes / len(encoded(pixels)) for pixels in load_sample_images().images]
+    assert min(ratios) >= 9 and max(ratios) >= 20, ratios
 
 
 def test_a_graph_that_is_no_detector_is_refused_with_what_it_has(tmp_path: Path) -> None:

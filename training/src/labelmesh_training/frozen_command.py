@@ -33,7 +33,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "Turn a frozen graph of TensorFlow 1, e.g. MegaDetector 3 or 4, into a model that can be added.",
         import_frozen_graph,
         more="Writes a SavedModel with two signatures, one for pixels and one for JPEG or PNG files, and the manifest beside it. The mesh "
-        "sends it files: a twelfth of the traffic for photographs.",
+        "sends it files: a tenth of the traffic or less for photographs.",
         examples=(
             "labelmesh model import-frozen-graph md_v4.1.0.pb --name megadetector",
             "labelmesh model add megadetector",

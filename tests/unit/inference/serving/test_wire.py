@@ -219,6 +219,15 @@ def test_a_shape_that_would_fill_the_memory_is_refused_before_anything_is_made(s
         read_tensor(message(tensors_pb2.DATA_TYPE_STRING, shape, string_val=[b"x"]))
 
 
+@pytest.mark.parametrize("shape", [(0, 2**40, 2**40), (2**62, 0, 2), (1,) * 33, (0,) * 40])
+def test_a_shape_that_no_array_has_is_refused_even_if_it_is_empty(shape: tuple[int, ...]) -> None:
+    for data_type in (F, tensors_pb2.DATA_TYPE_STRING):
+        with pytest.raises(FailedPrecondition, match=r"no array can have|dimensions"):
+            read_tensor(message(data_type, shape))
+    with pytest.raises(InvalidArgument, match="no array can have"):
+        serialized_tensor(Tensor(DataType.FLOAT32, shape, b"\0" * 4 if shape[0] == 1 else b""))
+
+
 @pytest.mark.parametrize(
     "tensor",
     [

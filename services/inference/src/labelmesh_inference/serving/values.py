@@ -13,6 +13,7 @@ from labelmesh_chassis.errors import InvalidArgument
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+MAX_DIMENSIONS = 32
 
 
 class DataType(StrEnum):
@@ -91,8 +92,10 @@ class Tensor:
 
     def check(self, name: str = "tensor") -> None:
         """InvalidArgument (WRONG_SHAPE, field `name`) where there is another number of elements than shape and type say."""
-        if any(size < 0 for size in self.shape):
-            raise InvalidArgument("WRONG_SHAPE", f"{name} has a negative size in its shape {list(self.shape)}", field=name)
+        if not is_shape(self.shape):
+            raise InvalidArgument(
+                "WRONG_SHAPE", f"{name} has a shape that no array can have: {list(self.shape)[:MAX_DIMENSIONS]}", field=name
+            )
         if self.data_type is DataType.STRING:
             if len(self.strings) != self.elements or self.content:
                 message = (
@@ -150,6 +153,11 @@ class Tensor:
         elif wanted in _FLOAT8 and array.dtype != np.uint8:
             raise InvalidArgument("WRONG_TYPE", f"{wanted} is made from its bits alone, as uint8; this is {array.dtype}")
         return Tensor(wanted, array.shape, array.astype(STORAGE[wanted], copy=False).tobytes())
+
+
+def is_shape(shape: tuple[int, ...]) -> bool:
+    """Whether an array can have it, be it empty: numpy counts its bytes without the dimensions of size 0, and up to 2**63."""
+    return len(shape) <= MAX_DIMENSIONS and all(size >= 0 for size in shape) and prod(max(size, 1) for size in shape) < 2**58
 
 
 def type_of(array: Array) -> DataType:

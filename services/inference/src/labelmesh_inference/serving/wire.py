@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from labelmesh.tfserving.v1 import serving_pb2, tensors_pb2
 from labelmesh_chassis.errors import FailedPrecondition, InvalidArgument
 
 from labelmesh_inference.serving.values import (
+    MAX_DIMENSIONS,
     STORAGE,
     Array,
     DataType,
@@ -27,6 +29,7 @@ from labelmesh_inference.serving.values import (
     Tensor,
     TensorSpec,
     VersionState,
+    is_shape,
     type_of,
 )
 from labelmesh_inference.serving.varints import count_varints, decode_varints
@@ -71,8 +74,7 @@ def predict_request(
     model: str, version: int | None, signature: str, inputs: Mapping[str, Tensor | Array], outputs: Sequence[str] = ()
 ) -> bytes:
     """A serialized PredictRequest; without a version the newest that is served answers. InvalidArgument (WRONG_TYPE, WRONG_SHAPE)."""
-    request = serving_pb2.PredictRequest(model_spec=_spec(model, version, signature), output_filter=outputs)
-    pieces: list[Piece] = [request.SerializeToString()]
+    pieces: list[Piece] = [_request_head(model, version, signature, tuple(outputs))]
     for name, value in inputs.items():
         key = _framed(_KEY, [name.encode()])
         pieces += _framed(_INPUTS, [*key, *_framed(_VALUE, _tensor(value, name))])
@@ -130,8 +132,12 @@ def read_tensor(message: tensors_pb2.Tensor, name: str = "tensor") -> Tensor:
     if message.tensor_shape.unknown_rank or any(dim.size < 0 for dim in message.tensor_shape.dim):
         raise unreadable(f"output {name} comes without a complete shape")
     shape = tuple(dim.size for dim in message.tensor_shape.dim)
+    if len(shape) > MAX_DIMENSIONS:
+        raise unreadable(f"output {name} has {len(shape)} dimensions")
     elements = prod(shape)
     try:
+        if elements == 0 and not is_shape(shape):
+            raise ValueError("no array can have that shape")
         if kind is DataType.STRING:
             return Tensor(kind, shape, strings=_read_strings(message, elements))
         size = STORAGE[kind].itemsize
@@ -247,10 +253,26 @@ def _refuse_strays(message: tensors_pb2.Tensor) -> None:
         raise ValueError(f"{', '.join(named)} is not packed")
 
 
+@lru_cache(maxsize=256)
+def _request_head(model: str, version: int | None, signature: str, outputs: tuple[str, ...]) -> bytes:
+    """A request without its inputs. The same ones are asked for again and again."""
+    return serving_pb2.PredictRequest(model_spec=_spec(model, version, signature), output_filter=outputs).SerializeToString()
+
+
+@lru_cache(maxsize=256)
+def _tensor_head(kind: DataType, shape: tuple[int, ...]) -> bytes:
+    head = tensors_pb2.Tensor(dtype=_NUMBER_OF[kind])
+    # A shape without dimensions is that of a single value; without the message itself it would be unknown to some readers.
+    head.tensor_shape.SetInParent()
+    for size in shape:
+        head.tensor_shape.dim.add(size=size)
+    return head.SerializeToString()
+
+
 def _tensor(value: Tensor | Array, name: str) -> list[Piece]:
-    """A Tensor message in pieces. The content is put after the rest, which protobuf's format allows, so that no message copies it."""
-    head = tensors_pb2.Tensor()
+    """A Tensor message in pieces. The elements are put after the rest, which protobuf's format allows, so that no message copies them."""
     content: Piece = b""
+    strings: tuple[bytes, ...] = ()
     if isinstance(value, Tensor):
         value.check(name)
         kind, strings, content = value.data_type, value.strings, value.content
@@ -262,22 +284,17 @@ def _tensor(value: Tensor | Array, name: str) -> list[Piece]:
             raise InvalidArgument(wrong.reason, f"{name}: {wrong.message}", field=name) from None
         if kind is not DataType.STRING:
             content = np.ascontiguousarray(value, dtype=STORAGE[kind])
-    head.dtype = _NUMBER_OF[kind]
-    head.string_val.extend(strings)
-    # A shape without dimensions is that of a single value; without the message itself it would be unknown to some readers.
-    head.tensor_shape.SetInParent()
-    for size in value.shape:
-        head.tensor_shape.dim.add(size=size)
-    return [head.SerializeToString(), *(_framed(_CONTENT, [content]) if _size(content) else [])]
+    pieces: list[Piece] = [_tensor_head(kind, value.shape)]
+    if strings:
+        pieces.append(tensors_pb2.Tensor(string_val=strings).SerializeToString())
+    if memoryview(content).nbytes:
+        pieces += _framed(_CONTENT, [content])
+    return pieces
 
 
 def _framed(field: int, pieces: list[Piece]) -> list[Piece]:
     """Pieces as one field of bytes. Source: https://protobuf.dev/programming-guides/encoding/#length-types."""
-    return [_varint(field << 3 | 2) + _varint(sum(_size(piece) for piece in pieces)), *pieces]
-
-
-def _size(piece: Piece) -> int:
-    return memoryview(piece).nbytes
+    return [_varint(field << 3 | 2) + _varint(sum(memoryview(piece).nbytes for piece in pieces)), *pieces]
 
 
 def _varint(number: int) -> bytes:

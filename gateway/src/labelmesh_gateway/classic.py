@@ -39,8 +39,8 @@ def instructions() -> tuple[Instructions, ...]:
     page = environment.get_template("classic.html.j2").render(parts=_parts(text), address=_MARK)
     common = {**SECURITY_HEADERS, "cache-control": "no-cache", "vary": "accept"}
     return (
-        Instructions(URLS, "text/html", _as_format(page), {**common, "content-type": "text/html; charset=utf-8"}),
-        Instructions(URLS, "", _as_format(text), {**common, "content-type": "text/plain; charset=utf-8"}),
+        Instructions(URLS, "text/html", as_format(page), {**common, "content-type": "text/html; charset=utf-8"}),
+        Instructions(URLS, "", as_format(text), {**common, "content-type": "text/plain; charset=utf-8"}),
     )
 
 
@@ -59,5 +59,6 @@ def _parts(text: str) -> list[tuple[str, str]]:
     return merged
 
 
-def _as_format(text: str) -> str:
+def as_format(text: str) -> str:
+    """Text as a format string of Envoy: what looks like a command in it stays as it is, but for the address."""
     return text.replace("%", "%%").replace(_MARK, _ADDRESS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from labelmesh_gateway.classic import URLS, Instructions, instructions
+from labelmesh_gateway.classic import URLS, Instructions, as_format, instructions
 
 # What Envoy puts in: https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#command-operators
 ADDRESS = "%REQ(X-FORWARDED-PROTO)%://%REQ(:AUTHORITY)%"
@@ -30,6 +30,10 @@ def test_the_only_commands_for_envoy_in_it_are_those_of_the_address() -> None:
         rest = form.format.replace(ADDRESS, "").replace("%%", "")
         assert "%" not in rest
         assert "\0" not in rest
+
+
+def test_a_percent_sign_in_the_text_is_no_command() -> None:
+    assert as_format("%REQ(X-API-KEY)% of 100 %") == "%%REQ(X-API-KEY)%% of 100 %%"
 
 
 def test_both_forms_say_the_same() -> None:

@@ -31,5 +31,11 @@ def test_nothing_of_a_digit_leaves_the_picture() -> None:
     assert (border.max(axis=1) == 0).mean() > 0.95
 
 
+def test_beside_a_picture_that_became_smaller_it_is_dark() -> None:
+    made = augmented(np.ones((500, 28, 28), dtype=np.float32), np.random.default_rng(3))
+    border = np.concatenate([made[:, 0], made[:, -1], made[:, :, 0], made[:, :, -1]], axis=1)
+    assert (border.max(axis=1) == 0).mean() > 0.25
+
+
 def test_black_stays_black() -> None:
     assert augmented(np.zeros((50, 28, 28), dtype=np.float32), np.random.default_rng(1)).max() == 0

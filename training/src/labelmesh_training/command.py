@@ -65,7 +65,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--if-none", action="store_true", help="only when the model has no version yet")
     parser.add_argument("--repository", metavar="DIR", type=Path, help="the model server's folder (default: $LABELMESH_MODELS)")
     parser.add_argument(
-        "--served-path", metavar="PATH", help="where the model server sees that folder, if elsewhere (default: as configured, else the same)"
+        "--served-path", metavar="PATH", help="where the model server sees that folder, if elsewhere (default: as configured)"
     )
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="of everything that is drawn by chance (default: 1)")
     add_json_argument(parser)

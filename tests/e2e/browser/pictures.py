@@ -2,7 +2,7 @@
 
 Usage: python -m tests.e2e.browser.pictures ADDRESS [ADMIN_PASSWORD]
 
-With the administrator's password it takes those of the administration too. A mesh whose sessions end early
+With the administrator's password it takes those of the administration and of the models too. A mesh whose sessions end early
 (LABELMESH_SESSION_IDLE_SECONDS=40) saves waiting for the warning.
 """
 
@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 from tests.e2e.browser.conftest import CHROMIUM_NAMES, FLAGS
 from tests.e2e.browser.desk import Desk
 from tests.e2e.browser.people import Account
+from tests.e2e.browser.sheet import draw
 from tests.support.mesh import GUEST, HOUSE
 
 FOLDER = HOUSE / "docs" / "images"
@@ -91,6 +92,32 @@ def take(browser: Browser, address: str) -> None:
     context.close()
 
 
+def take_the_models(browser: Browser, address: str, password: str) -> None:
+    """Predicting, the models, and what a model suggests; "digits" is served, best in several versions."""
+    phone: Any = {"viewport": {"width": 360, "height": 700}, "device_scale_factor": 2, "has_touch": True}
+    wide: Any = {"viewport": {"width": 1200, "height": 900}}
+    for name, options, scheme in (("light", wide, "light"), ("dark", wide, "dark"), ("phone", phone, "light")):
+        context = browser.new_context(**options, color_scheme=scheme, locale="en-GB")
+        desk = Desk(context.new_page(), address)
+        desk.open_as(Account("admin", password), "#/predict")
+        draw(desk.page)
+        desk.page.get_by_role("button", name="Yes").wait_for()
+        _keep(desk.page, f"predict-{name}")
+        if name != "phone":
+            desk.page.goto(f"{address}/#/models/digits")
+            desk.page.get_by_test_id("training-state").first.wait_for()
+            _keep(desk.page, f"models-{name}")
+        context.close()
+    context = browser.new_context(viewport={"width": 1200, "height": 750}, color_scheme="light", locale="en-GB")
+    desk = Desk(context.new_page(), address)
+    desk.open_as(Account("admin", password), "#/projects")
+    desk.page.get_by_role("link", name="Handwritten digits").first.click()
+    desk.wait_for_image()
+    desk.page.locator(".class-button.suggested").wait_for()
+    _keep(desk.page, "label-suggestion")
+    context.close()
+
+
 def take_the_end_of_a_session(browser: Browser, address: str) -> None:
     """Waits without activity until the page warns."""
     context = browser.new_context(viewport={"width": 1000, "height": 640}, color_scheme="light", locale="en-GB")
@@ -125,6 +152,7 @@ def main() -> None:
         take_the_end_of_a_session(browser, address)
         if len(sys.argv) > 2:
             take_the_administration(browser, address, sys.argv[2])
+            take_the_models(browser, address, sys.argv[2])
         browser.close()
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from labelmesh.inference.v1 import models_pb2 as mod
 from labelmesh.inference.v1 import predictions_pb2 as pre
 from labelmesh_chassis.objects import ObjectStore
 from labelmesh_inference.predictions.album import Album
-from labelmesh_inference.predictions.storage import PredictionStore, sweep_shadows
+from labelmesh_inference.predictions.storage import Origin, Prediction, PredictionStore, Timing, new_ids, sweep_shadows
 
-from tests.integration.inference.people import Person
-from tests.integration.inference.predictions.questions import PICTURE, digit, judge, objects, picture, predict, predict_batch, stored
+from tests.integration.inference.people import Person, new_id
+from tests.integration.inference.predictions.questions import PICTURE, digit, judge, objects, picture, png, predict, predict_batch, stored
 from tests.integration.inference.service import Inference, until
 from tests.support.stores import StoreAddress
 
@@ -97,7 +100,8 @@ def test_no_picture_is_lost_while_sweeping_and_storing_race(
         asking = [pool.submit(ask, number) for number in range(60)]
         while not all(call.done() for call in asking):
             broom.predictions(in_days=91, limit=5)
-            broom.pictures()
+            # Not those of this very moment, else an unlucky call would never come through.
+            broom.pictures(age_s=0.05)
         for call in asking:
             call.result()
     kept = {f"predictions/{found.input_sha256}.png" for found in stored(ada, page_size=500)}
@@ -107,6 +111,44 @@ def test_no_picture_is_lost_while_sweeping_and_storing_race(
     broom.pictures()
     assert objects(object_store_settings) == {} and inference.sql("SELECT count(*) FROM pictures")[0][0] == 0
     assert inference.sql("SELECT sum(predictions) FROM prediction_counts")[0][0] == 0
+
+
+def test_a_picture_that_lost_its_mark_but_is_referred_to_is_kept(
+    ada: Person, broom: Broom, object_store_settings: StoreAddress, inference: Inference
+) -> None:
+    predict(ada, picture(0.4))
+    inference.sql("UPDATE pictures SET stored = false")
+    assert broom.pictures() == 0 and len(objects(object_store_settings)) == 1
+    assert inference.sql("SELECT stored FROM pictures")[0][0]
+
+
+class Sweeper(ObjectStore):
+    """Object storage where a picture is swept away in the moment after it was put, once."""
+
+    def __init__(self, address: StoreAddress, sweep: Callable[[], int]) -> None:
+        super().__init__(address.endpoint, address.access_key, address.secret_key, address.bucket)
+        self._sweep = sweep
+        self.puts = 0
+
+    def put(self, key: str, data: bytes, media_type: str) -> None:
+        super().put(key, data, media_type)
+        self.puts += 1
+        if self.puts == 1:
+            assert self._sweep() == 1
+
+
+def test_a_picture_swept_away_before_its_prediction_is_written_is_put_again(
+    broom: Broom, object_store_settings: StoreAddress, inference: Inference
+) -> None:
+    objects_of_test = Sweeper(object_store_settings, broom.pictures)
+    store = PredictionStore(inference.database, Album(inference.database, objects_of_test))
+    content = png(0.4)
+    sha256 = hashlib.sha256(content).digest()
+    (prediction_id,) = new_ids(1)
+    prediction = Prediction(prediction_id, b"", 1, Timing(), 1, sha256, "image/png", len(content), 28, 28, has_picture=True)
+    origin = Origin("digits", "stable", UUID(new_id()), datetime.now(UTC))
+    assert store.keep(origin, [prediction], {sha256: (content, "image/png")}) is None
+    assert objects_of_test.puts == 2 and list(objects(object_store_settings).values()) == [content]
 
 
 def test_shadows_comparisons_go_too(ada: Person, manager: Person, broom: Broom, inference: Inference) -> None:

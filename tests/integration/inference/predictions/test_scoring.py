@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -16,6 +19,15 @@ from labelmesh.labeling.v1 import images_pb2 as img
 from labelmesh.labeling.v1 import projects_pb2 as prj
 from labelmesh_chassis.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from labelmesh_chassis.identity import IDENTITY_HEADER, Role
+from labelmesh_inference.access import Caller
+from labelmesh_inference.labeling.images import AwaitingImage, ImagePage, Suggestion
+from labelmesh_inference.manifest import ClassesOutput, InputKind, InputSpec, ModelManifest
+from labelmesh_inference.predictions.predicting import Choice, Group
+from labelmesh_inference.predictions.results import Classification, ClassScore
+from labelmesh_inference.predictions.storage import Origin
+from labelmesh_inference.registry.registry import Target
+from labelmesh_inference.scoring.scoring import Order, Scoring
+from labelmesh_inference.serving.values import Signature
 from minio import Minio
 
 from tests.integration.inference.conftest import StartInference
@@ -112,6 +124,67 @@ def test_scored_again_a_versions_suggestion_stands_once_and_another_versions_bes
         ("7", "2"),
         ("0", "2"),
     }
+
+
+def test_images_that_came_later_get_their_suggestions_and_the_others_no_second_one(manager: Person, labeler: Labeler, project: str) -> None:
+    score(manager, project)
+    labeler.add(project, png(0.35, (28, 29)))
+    assert score(manager, project)[-1].scored_count == 6
+    images = [image for image, _, _ in suggestions(labeler, project)]
+    assert len(images) == len(set(images)) == 6
+
+
+class Notes:
+    """Labeling with five images, slow to take suggestions, that remembers all of them."""
+
+    def __init__(self) -> None:
+        self.images = [AwaitingImage(UUID(int=number), "", 100) for number in range(5)]
+        self.taken: list[UUID] = []
+
+    def classes(self, project_id: UUID) -> dict[str, str]:
+        return {"yes": "yes"}
+
+    def awaiting(self, project_id: UUID, size: int, token: str) -> ImagePage:
+        start = int(token or 0)
+        more = str(start + size) if start + size < len(self.images) else ""
+        return ImagePage(tuple(self.images[start : start + size]), more)
+
+    def awaiting_count(self, project_id: UUID) -> int:
+        return len(self.images)
+
+    def suggested(self, project_id: UUID, image_id: UUID, model: str, version: int) -> bool:
+        return image_id in self.taken
+
+    def suggest(self, project_id: UUID, request_id: UUID, model: str, version: int, suggestions: Sequence[Suggestion]) -> None:
+        time.sleep(0.05)
+        self.taken += [found.image_id for found in suggestions]
+
+    def prioritize(self, project_id: UUID, priorities: Mapping[UUID, float]) -> None:
+        """Nobody looks."""
+
+
+class Sure:
+    """Says yes to everything."""
+
+    def target(self, caller: Caller, choice: Choice) -> Target:
+        manifest = ModelManifest("m", InputSpec(InputKind.PIXELS), ClassesOutput())
+        return Target("m", 1, "", manifest, Signature("s", {}, {}))
+
+    def many(self, caller: Caller, target: Target, sources: Sequence[object], wish: object, *, patient: bool) -> Group:
+        origin = Origin("m", "", caller.user_id, datetime.now(UTC))
+        return Group(origin, [], [Classification((ClassScore("yes", 0, 1.0),), 0.0) for _ in sources])
+
+
+def test_two_that_ask_about_different_parts_at_once_write_no_suggestion_twice(inference: Inference) -> None:
+    notes, sure = Notes(), cast(Any, Sure())
+    caller = Caller(uuid4(), uuid4(), is_machine=False, is_manager=True, scopes=frozenset())
+    order = Order(uuid4(), Choice("m"), suggest=True, order=True)
+    scorings = [Scoring(inference.database, notes, sure, page=page) for page in (5, 3)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda scoring: list(scoring.run(caller, order, "", time.monotonic() + 60)), scorings))
+    for scoring in scorings:
+        scoring.close()
+    assert len(notes.taken) == len(set(notes.taken)) == 5
 
 
 def test_scored_by_several_at_once_a_versions_suggestion_stands_once(manager: Person, labeler: Labeler, project: str) -> None:

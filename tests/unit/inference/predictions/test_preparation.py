@@ -312,6 +312,18 @@ def test_a_large_file_is_shrunk_where_the_manifest_asks_for_it() -> None:
     assert (prepared.width, prepared.height) == (400, 200)
 
 
+def test_a_png_without_its_end_or_with_a_wrong_checksum_is_no_whole_file() -> None:
+    content = file_of(Image.new("L", (9, 7), 80))
+    with pytest.raises(InvalidArgument) as caught:
+        prepare(*encoded_model(), content[:-12])
+    assert caught.value.reason == "TRUNCATED"
+    wrong = bytearray(content)
+    wrong[content.index(b"IEND") - 5] ^= 1
+    with pytest.raises(InvalidArgument) as caught:
+        prepare(*encoded_model(), bytes(wrong))
+    assert caught.value.reason == "NOT_AN_IMAGE"
+
+
 def test_a_broken_file_never_reaches_a_model_that_decodes_files() -> None:
     with pytest.raises(InvalidArgument):
         prepare(*encoded_model(), b"\xff\xd8\xff nothing")

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import MeshError
@@ -142,7 +142,8 @@ class Shadows:
             preparation, content = shadow_reader.preparation, pair.content
             prepared = preparation.of_tensor(content) if isinstance(content, Tensor) else preparation.of_picture(content)
             key = CallKey(target.model, shadow.version, shadow.manifest.signature)
-            policy = policy_of(shadow.manifest, size_of(content))
+            # The cap is for what callers ask; of shadows there are as many as threads.
+            policy = replace(policy_of(shadow.manifest, size_of(content)), max_calls_in_flight=_THREADS)
             answer = self._calls.call(key, policy, prepared.row, shadow_reader.interpretation.outputs)
             found = _whole(shadow_reader, answer, prepared.geometry)
             compared = compare(given, found)

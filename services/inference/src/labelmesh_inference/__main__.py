@@ -78,7 +78,8 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     objects = _objects(settings)
     builder = ServerBuilder("inference", settings, verifier=verifier)
     server = ModelServer(settings.model_server)
-    calls = ModelCalls(server, registry=builder.registry)
+    # Of the threads that serve calls, a model that hangs may hold three in four.
+    calls = ModelCalls(server, registry=builder.registry, max_callers=settings.worker_threads * 3 // 4)
     registry = Registry(database, server)
     readers = Readers(DecoderGate())
     # Calls of their own: a shadow that hangs takes no place of the version that answers.

@@ -321,19 +321,25 @@ class TestLimits:
         assert setup.figure("labelmesh_model_calls_in_flight") == 0
 
     def test_a_model_that_hangs_leaves_threads_for_the_others(self) -> None:
-        setup = Setup(max_callers=3)
-        setup.server.delay_s = 0.3
-        with ThreadPoolExecutor(3) as callers:
-            running = [callers.submit(setup.ask, number) for number in range(3)]
+        setup = Setup(max_callers=3, stuck_s=0.1)
+        setup.server.delay_s = 0.5
+        with ThreadPoolExecutor(4) as callers:
+            running = [callers.submit(setup.ask, number) for number in range(4)]
             in_flight(setup)
-            until = time.monotonic() + 5
-            while setup.figure("labelmesh_model_calls_in_flight") < 2:
-                assert time.monotonic() < until
-                time.sleep(0.001)
+            time.sleep(0.2)
             with pytest.raises(ResourceExhausted):
                 setup.ask(4)
             for one in running:
                 one.result()
+        assert setup.ask(4).outputs["y"].tolist() == [8, 8]
+        setup.close()
+
+    def test_a_model_that_answers_takes_as_many_callers_as_come(self) -> None:
+        setup = Setup(max_callers=3, stuck_s=0.5)
+        setup.server.delay_s = 0.02
+        with ThreadPoolExecutor(24) as callers:
+            answers = [callers.submit(setup.ask, number % 7) for number in range(200)]
+            assert [one.result().outputs["y"].tolist() for one in answers] == [[2 * (number % 7)] * 2 for number in range(200)]
         setup.close()
 
     def test_how_many_rows_shared_calls_is_a_figure(self, setup: Setup) -> None:

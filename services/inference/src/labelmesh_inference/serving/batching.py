@@ -33,11 +33,13 @@ _THREADS = 16
 class ModelCalls:
     """Calls to the models of one server. Threads share it.
 
-    At most `max_callers` threads are held up for one model, so that a model that hangs leaves threads for the others.
+    A model that has answered nothing for `stuck_s` while it was asked holds up at most `max_callers` threads, so that others are left for
+    the other models.
     """
 
-    def __init__(self, server: ModelServer, *, registry: CollectorRegistry = REGISTRY, max_callers: int = 256) -> None:
+    def __init__(self, server: ModelServer, *, registry: CollectorRegistry = REGISTRY, max_callers: int = 24, stuck_s: float = 1.0) -> None:
         self._server = server
+        self._stuck_s = stuck_s
         self._max_callers = max_callers
         self._figures = Figures(registry)
         self._models: dict[str, ModelLoad] = {}
@@ -54,7 +56,7 @@ class ModelCalls:
         asked = Asked(row, policy, _deadline(policy))
         lane_key = (key, form_of(row), tuple(outputs))
         with model.lock:
-            if model.callers >= self._max_callers:
+            if self._too_many(model):
                 raise model.refusal()
             lane, batch = model.admitted(asked, lane_key)
             model.callers += 1
@@ -102,10 +104,13 @@ class ModelCalls:
                 found = self._models[name] = ModelLoad(name, self._figures)
             return found
 
+    def _too_many(self, model: ModelLoad) -> bool:
+        return model.callers >= self._max_callers and model.silent_for(time.monotonic()) >= self._stuck_s
+
     def _run_all(self, model: ModelLoad, policy: BatchPolicy, batches: deque[tuple[Lane, Batch]]) -> None:
         with model.lock:
             slots = min(_CALLS_OF_MANY, len(batches), policy.max_calls_in_flight - model.flying)
-            if slots <= 0 or model.callers >= self._max_callers:
+            if slots <= 0 or self._too_many(model):
                 refusal = model.refusal()
                 for _, batch in batches:
                     batch.finish([refusal] * len(batch.rows))

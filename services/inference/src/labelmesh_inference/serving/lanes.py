@@ -162,6 +162,7 @@ class ModelLoad:
         self.callers = 0
         self._lanes: dict[LaneKey, Lane] = {}
         self._mean_s = 0.1
+        self._moved = 0.0
         self._size = figures.size.labels(name)
         self._in_flight = figures.in_flight.labels(name)
         self._refused = figures.refused.labels(name)
@@ -194,6 +195,8 @@ class ModelLoad:
         return batch
 
     def take(self, slots: int) -> None:
+        if not self.flying:
+            self._moved = time.monotonic()
         self.flying += slots
         self._in_flight.inc(slots)
 
@@ -201,12 +204,16 @@ class ModelLoad:
         """A call has ended: its place goes to whoever waited longest."""
         self.flying -= 1
         self._in_flight.dec()
-        now = time.monotonic()
+        now = self._moved = time.monotonic()
         ready = sorted((one for one in self._lanes.values() if one.ready(now)), key=lambda one: one.waiting[0].since)
         for waiting in ready:
             if self.flying >= waiting.waiting[0].policy.max_calls_in_flight:
                 return
             self.dispatched(waiting).hand_over()
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since a call ended, or since the first of those in flight was sent; 0 with none in flight."""
+        return now - self._moved if self.flying else 0.0
 
     def refusal(self) -> MeshError:
         """Counts a refusal, and is it."""

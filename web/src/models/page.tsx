@@ -9,7 +9,7 @@ import { addressOf } from "../router";
 import { readAll } from "../rpc/pages";
 import { includes } from "../session/keeper";
 import { useLoaded } from "../ui/loaded";
-import { percent, several, Trouble, Waiting } from "../ui/parts";
+import { finePercent, several, Trouble, Waiting } from "../ui/parts";
 import { usePolling } from "../ui/watching";
 import { Revisions } from "./revisions";
 import { RoutingPanel } from "./routing";
@@ -88,7 +88,7 @@ function ModelCard(props: { model: Model }): JSX.Element {
       {model.description && <p class="card-text">{model.description}</p>}
       <p class="card-progress">
         {several(model.versions.length, "version")}
-        {good && `, ${good.name.toLowerCase()} ${percent(good.value)}`}
+        {good && `, ${good.name.toLowerCase()} ${finePercent(good.value)}`}
       </p>
     </article>
   );

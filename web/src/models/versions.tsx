@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { type Model, type ModelVersion, VersionState } from "../gen/labelmesh/inference/v1/models_pb";
 import { readableTime } from "../rpc/time";
-import { count, percent, ScrollTable } from "../ui/parts";
+import { count, finePercent, ScrollTable } from "../ui/parts";
 import { Plot, type Series } from "../ui/plot";
 import { readableValue } from "../ui/scales";
 
@@ -93,10 +93,10 @@ function VersionRow(props: { version: ModelVersion }): JSX.Element {
           </span>
         ))}
       </td>
-      <td class="number">{good ? percent(good.value) : "–"}</td>
+      <td class="number">{good ? finePercent(good.value) : "–"}</td>
       <td class="number">{count(version.predictionsCount)}</td>
       <td class="number">
-        {right === null ? "–" : percent(right)}
+        {right === null ? "–" : finePercent(right)}
         {right !== null && <span class="second-line">of {count(version.feedbackCount)} judged</span>}
       </td>
       <td>{version.registerTime ? readableTime(version.registerTime) : "not registered"}</td>

@@ -198,3 +198,8 @@ export function percent(share: number): string {
   if (share > 0.99 && share < 1) return "> 99 %";
   return `${Math.round(share * 100)} %`;
 }
+
+/** A share from 0 to 1 in percent with a decimal, where the last tenths are what counts. */
+export function finePercent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from labelmesh_chassis.errors import InvalidArgument
-from labelmesh_chassis.pages import number_position, page_of, page_size, position
+from labelmesh_chassis.pages import number_position, page_of, page_size, position, token_of
 
 
 @given(st.integers(0, 50), st.integers(1, 10))
@@ -44,6 +44,17 @@ def test_a_token_of_another_shape_is_refused(keys: object) -> None:
     token = base64.urlsafe_b64encode(json.dumps(keys).encode()).decode()
     with pytest.raises(InvalidArgument):
         number_position(token, "items")
+
+
+@pytest.mark.parametrize("key", ["\ud800", True, 1.5])
+def test_a_key_that_no_database_takes_is_refused(key: object) -> None:
+    token = base64.urlsafe_b64encode(json.dumps(["items", key]).encode()).decode()
+    with pytest.raises(InvalidArgument):
+        position(token, "items", length=1)
+
+
+def test_an_empty_text_is_a_key() -> None:
+    assert position(token_of("items", ["", 5]), "items", length=2) == ("", 5)
 
 
 def test_no_size_means_the_default_and_too_large_a_size_the_most() -> None:

@@ -35,7 +35,7 @@ def position(token: str, scope: str, *, length: int, field: str = "page_token") 
     try:
         keys = json.loads(base64.urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4)))
         found, *rest = keys
-        if found == scope and len(rest) == length and all(isinstance(key, str | int) for key in rest):
+        if found == scope and len(rest) == length and all(map(_is_key, rest)):
             return tuple(rest)
     except (ValueError, binascii.Error, UnicodeError, TypeError):
         pass
@@ -64,6 +64,11 @@ def token_of(scope: str, keys: Sequence[Key]) -> str:
     """The token of the place after the item with these keys."""
     raw = json.dumps([scope, *keys], separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _is_key(found: object) -> bool:
+    """UnicodeEncodeError for half a surrogate pair, which JSON can say and no database keeps. True and False are no numbers to one."""
+    return (isinstance(found, int) and not isinstance(found, bool)) or (isinstance(found, str) and found.encode() is not None)
 
 
 def _not_of_this_list(field: str) -> InvalidArgument:

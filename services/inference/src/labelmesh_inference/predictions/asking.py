@@ -33,6 +33,7 @@ _FETCHERS = 8
 # Files smaller than this are decoded faster than they are handed to another thread.
 _WORTH_A_THREAD_BYTES = 8 * 1024
 _KNOWN_VERSIONS = 256
+_AWAY = (ProjectImage, ObjectAddress, WebAddress)
 # What is wrong with the model or the way to it, not with an input.
 _OF_ALL = (Unavailable, DeadlineExceeded, ResourceExhausted, NotFound)
 
@@ -62,7 +63,8 @@ class Item:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.content: bytes | Tensor = b""
+        # What is not here yet is empty until it is fetched.
+        self.content: bytes | Tensor = b"" if isinstance(source, _AWAY) else source
         self.sha256 = b""
         self.prepared: Prepared | None = None
         self.answer: Answer | None = None
@@ -126,11 +128,9 @@ class Asking:
         """
         reader = self._readers.reader(target.model, target.version, target.manifest, target.signature)
         items = [Item(source) for source in sources]
-        away = [item for item in items if isinstance(item.source, ProjectImage | ObjectAddress | WebAddress)]
-        for item in items:
-            if isinstance(item.source, bytes | Tensor):
-                item.content = item.source
-        self._each(self._fetchers, self._fetch, away, parallel=len(away) > 1)
+        away = [item for item in items if isinstance(item.source, _AWAY)]
+        if away:
+            self._each(self._fetchers, self._fetch, away, parallel=len(away) > 1)
         self._prepare(reader, items)
         ready = [item for item in items if item.prepared is not None]
         if ready:

@@ -36,6 +36,7 @@ _FILTERS = {
 # A JPEG is decoded to a part of its size only while twice the pixels that are needed in each direction remain for the filter.
 _DRAFT_GAP = 2.0
 _LIGHT = 128
+_MOST_FORMS = 1000
 
 Array = NDArray[Any]
 
@@ -63,6 +64,8 @@ class Preparation:
         self._tensor = input_tensor(manifest, signature)
         self._gate = gate or DecoderGate()
         self._data_type, self._squeezed = _checked(self._spec, self._tensor)
+        # Forms of tensors that were found right, with the bytes and the geometry of each.
+        self._forms: dict[tuple[DataType, tuple[int, ...]], tuple[int, Geometry | None]] = {}
 
     def of_picture(self, content: bytes) -> Prepared:
         """A JPEG or PNG file. InvalidArgument as of PictureFile; WRONG_TYPE where the model takes no pictures."""
@@ -83,6 +86,19 @@ class Preparation:
 
     def of_tensor(self, tensor: Tensor) -> Prepared:
         """A tensor in the model's own form. InvalidArgument (WRONG_TYPE, WRONG_SHAPE) when it is not in that form."""
+        form = (tensor.data_type, tensor.shape)
+        known = self._forms.get(form)
+        if known is None:
+            self._check_form(tensor)
+            tensor.check("input.tensor")
+            if len(self._forms) >= _MOST_FORMS:
+                self._forms.clear()
+            known = self._forms[form] = (len(tensor.content), self._geometry_of(tensor.shape))
+        elif tensor.strings or len(tensor.content) != known[0]:
+            tensor.check("input.tensor")
+        return Prepared({self._tensor.name: tensor}, known[1])
+
+    def _check_form(self, tensor: Tensor) -> None:
         wanted = self._tensor
         if tensor.data_type != wanted.data_type:
             problem = f"the model takes {wanted.data_type} as {wanted.name}, and this is {tensor.data_type.value}"
@@ -90,8 +106,6 @@ class Preparation:
         if wanted.shape is not None and not _fits(tensor.shape, wanted.shape[1:]):
             problem = f"the model takes {shape_text(wanted.shape[1:])} as {wanted.name}, and this is {shape_text(tensor.shape)}"
             raise InvalidArgument("WRONG_SHAPE", problem, field="input.tensor")
-        tensor.check("input.tensor")
-        return Prepared({wanted.name: tensor}, self._geometry_of(tensor.shape))
 
     def _geometry_of(self, shape: tuple[int, ...]) -> Geometry | None:
         """A tensor of pixels is a picture of its own size."""

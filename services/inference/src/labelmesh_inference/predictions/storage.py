@@ -69,6 +69,7 @@ _FILTERS = {
     "model": "AND model = :model",
     "version": "AND version = :version",
     "wrong": "AND NOT feedback_correct",
+    "projects": "AND (project_id IS NULL OR project_id = ANY(CAST(:projects AS uuid[])))",
 }
 # The newest of each version, of which there are few: the index has a model's predictions by version.
 _LIST_MODEL = text("""
@@ -223,7 +224,8 @@ class PredictionStore:
     # --- finding ---
 
     def find(self, caller: Caller, prediction_id: UUID) -> Stored:
-        """A prediction. NotFound (PREDICTION_NOT_FOUND) also for those of others, unless the caller manages."""
+        """A prediction. NotFound (PREDICTION_NOT_FOUND) also for those of others, unless the caller manages, and for those of images of
+        other projects than a key is bound to."""
         with self._database.connection() as connection:
             row = connection.execute(_BY_ID, {"id": prediction_id}).one_or_none()
         return _stored(_visible(row, caller))
@@ -239,7 +241,7 @@ class PredictionStore:
         return _stored(row)
 
     def list(self, caller: Caller, size: int, token: str, *, model: str = "", version: int = 0, wrong: bool = False) -> Page[Stored]:
-        """Predictions, newest first: the caller's own, everybody's for those who manage."""
+        """Predictions, newest first: the caller's own, everybody's for those who manage; for a bound key none of other projects' images."""
         if version and not model:
             raise InvalidArgument("MODEL_MISSING", "a version says nothing without its model", field="model")
         size = page_size(size, default=50, most=500)
@@ -247,10 +249,11 @@ class PredictionStore:
         scope = f"predictions {model} {version} {wrong} {'' if everybody else caller.user_id}"
         keys = position(token, scope, length=1)
         values: dict[str, object] = {"before": _id_of(keys[0]) if keys else UUID(int=(1 << 128) - 1), "limit": size + 1}
-        asked = {"caller_id": not everybody, "model": bool(model), "version": bool(version), "wrong": wrong}
-        values |= {"caller_id": caller.user_id, "model": model, "version": version}
+        bound = caller.bound_to is not None
+        asked = {"caller_id": not everybody, "model": bool(model), "version": bool(version), "wrong": wrong, "projects": bound}
+        values |= {"caller_id": caller.user_id, "model": model, "version": version, "projects": sorted(map(str, caller.bound_to or ()))}
         statement = text(_LIST.format(filters=" ".join(_FILTERS[name] for name, wanted in asked.items() if wanted)))
-        if model and not version and everybody and not wrong:
+        if model and not version and everybody and not wrong and not bound:
             statement = _LIST_MODEL
         used = {name: value for name, value in values.items() if f":{name}" in statement.text}
         with self._database.connection() as connection:
@@ -293,7 +296,8 @@ def _id_of(key: str | int) -> UUID:
 
 
 def _visible(row: Row[Any] | None, caller: Caller) -> Row[Any]:
-    if row is None or not (row.caller_id == caller.user_id or manages(caller)):
+    seen = row is not None and (row.caller_id == caller.user_id or manages(caller))
+    if row is None or not seen or not (row.project_id is None or caller.bound_to is None or row.project_id in caller.bound_to):
         raise NotFound("PREDICTION_NOT_FOUND", "there is no such prediction", metadata={"field": "prediction_id"})
     return row
 
@@ -348,7 +352,7 @@ def _text_array(elements: Sequence[str]) -> str:
 
 
 def _microseconds(seconds: Sequence[float]) -> str:
-    return "{" + ",".join([str(min(_MOST_US, int(each * 1e6))) for each in seconds]) + "}"
+    return "{" + ",".join([str(min(_MOST_US, round(each * 1e6))) for each in seconds]) + "}"
 
 
 def _uncounted(gone: Sequence[Row[Any]]) -> dict[str, object]:

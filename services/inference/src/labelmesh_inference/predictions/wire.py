@@ -18,7 +18,7 @@ from labelmesh_inference.predictions.asking import Limits
 from labelmesh_inference.predictions.inputs import ObjectAddress, ProjectImage, Source, WebAddress, size_of
 from labelmesh_inference.predictions.predicting import Choice, Group, Storage, Wish
 from labelmesh_inference.predictions.results import Result
-from labelmesh_inference.predictions.storage import Feedback, Origin, Prediction, Timing
+from labelmesh_inference.predictions.storage import Feedback, Origin, Prediction
 from labelmesh_inference.serving.values import Tensor
 from labelmesh_inference.wire import result_message, tensor_of
 
@@ -71,39 +71,58 @@ def encoded(result: Result) -> bytes:
 
 def prediction_message(origin: Origin, prediction: Prediction, picture_url: str = "") -> pre.Prediction:
     """A prediction as clients get it."""
-    message = pre.Prediction(
-        id=prediction.id,
-        model=origin.model,
-        version=prediction.version,
-        alias=origin.alias,
-        timing=_timing_message(prediction.timing),
-        input_sha256=prediction.sha256.hex(),
-        media_type=prediction.media_type,
-        width=prediction.width,
-        height=prediction.height,
-        source_url=prediction.source_url,
-        caller_id=str(origin.caller_id),
-        create_time=_timestamp(origin.created_at),
-        picture_url=picture_url,
-        batch_size=prediction.batch_size,
-    )
-    message.result.MergeFromString(prediction.result)
-    image = prediction.project_image
-    if image is not None:
-        message.project_image.project_id, message.project_image.image_id = str(image.project_id), str(image.image_id)
-    if prediction.feedback is not None:
-        message.feedback.CopyFrom(feedback_message(prediction.feedback))
+    message = pre.Prediction()
+    _fill(message, _common(origin), prediction)
+    message.picture_url = picture_url
     return message
 
 
 def item_messages(group: Group) -> list[pre.BatchItem]:
     """What became of each input of a group."""
-    return [
-        pre.BatchItem(error=status_message(outcome))
-        if isinstance(outcome, MeshError)
-        else pre.BatchItem(prediction=prediction_message(group.origin, outcome))
-        for outcome in group.outcomes
-    ]
+    common = _common(group.origin)
+    messages = []
+    for outcome in group.outcomes:
+        message = pre.BatchItem()
+        if isinstance(outcome, MeshError):
+            message.error.CopyFrom(status_message(outcome))
+        else:
+            _fill(message.prediction, common, outcome)
+        messages.append(message)
+    return messages
+
+
+def _common(origin: Origin) -> bytes:
+    """What the predictions of one call have in common, serialized: made once, and cheaper to read than to set."""
+    message = pre.Prediction(
+        model=origin.model, alias=origin.alias, caller_id=str(origin.caller_id), create_time=_timestamp(origin.created_at)
+    )
+    return message.SerializeToString()
+
+
+def _fill(message: pre.Prediction, common: bytes, prediction: Prediction) -> None:
+    message.MergeFromString(common)
+    message.id = prediction.id
+    message.version = prediction.version
+    message.input_sha256 = prediction.sha256.hex()
+    message.batch_size = prediction.batch_size
+    message.result.MergeFromString(prediction.result)
+    timing, message_timing = prediction.timing, message.timing
+    if timing.fetch_s:
+        _set(message_timing.fetch, timing.fetch_s)
+    _set(message_timing.preparation, timing.preparation_s)
+    _set(message_timing.waiting, timing.waiting_s)
+    _set(message_timing.model, timing.model_s)
+    _set(message_timing.total, timing.total_s)
+    if prediction.media_type:
+        message.media_type = prediction.media_type
+        message.width, message.height = prediction.width, prediction.height
+    if prediction.source_url:
+        message.source_url = prediction.source_url
+    image = prediction.project_image
+    if image is not None:
+        message.project_image.project_id, message.project_image.image_id = str(image.project_id), str(image.image_id)
+    if prediction.feedback is not None:
+        message.feedback.CopyFrom(feedback_message(prediction.feedback))
 
 
 def status_message(failure: MeshError) -> status_pb2.Status:
@@ -129,20 +148,13 @@ def _plain(value: str, field: str) -> str:
     return value
 
 
-def _timing_message(timing: Timing) -> pre.Timing:
-    return pre.Timing(
-        fetch=_duration(timing.fetch_s) if timing.fetch_s else None,
-        preparation=_duration(timing.preparation_s),
-        waiting=_duration(timing.waiting_s),
-        model=_duration(timing.model_s),
-        total=_duration(timing.total_s),
-    )
-
-
-def _duration(seconds: float) -> Duration:
-    whole = int(seconds)
-    # Whole microseconds, as they are stored: asked for again, an answer is the same.
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e6) * 1000)
+def _set(message: Duration, seconds: float) -> None:
+    """Whole microseconds, as they are stored: asked for again, an answer is the same."""
+    microseconds = round(seconds * 1e6)
+    if microseconds >= 1_000_000:
+        message.seconds, microseconds = divmod(microseconds, 1_000_000)
+    # Set also where it is nothing, so that it is there.
+    message.nanos = microseconds * 1000
 
 
 def _timestamp(value: datetime) -> Timestamp:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from labelmesh_chassis.errors import InvalidArgument
-from labelmesh_labeling.pages import number_position, page_of, page_size, position
+from labelmesh_chassis.pages import number_position, page_of, page_size, position
 
 
 @given(st.integers(0, 50), st.integers(1, 10))

@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from labelmesh_chassis.errors import FieldViolation, InvalidArgument
+from labelmesh_chassis.pages import Page, number_position, page_of, page_size
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, require_visible
 from labelmesh_labeling.answers import Request, reserve, store_answer
 from labelmesh_labeling.labeling import ONTOLOGY_LOCK, ontology_key
-from labelmesh_labeling.pages import Page, number_position, page_of, page_size
 from labelmesh_labeling.priorities import images_not_found
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from labelmesh_chassis.pages import number_position, token_of
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, require_visible
 from labelmesh_labeling.images import ProjectImage, image_of
-from labelmesh_labeling.pages import number_position, token_of
 from labelmesh_labeling.scans import ImageScan
 
 # Labeled images in one message.

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import Aborted, FieldViolation, InvalidArgument, NotFound
+from labelmesh_chassis.pages import Page, number_position, page_of, page_size, token_of
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, require_visible
-from labelmesh_labeling.pages import Page, number_position, page_of, page_size, token_of
 from labelmesh_labeling.pictures import DecoderGate, Picture, Refusal, inspect, object_key
 from labelmesh_labeling.scans import ImageScan
 from labelmesh_labeling.transactions import carry_out

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from labelmesh_chassis.errors import Aborted, InvalidArgument, PermissionDenied
+from labelmesh_chassis.pages import Page, number_position, page_of, page_size
 from sqlalchemy import Row, func, insert, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
@@ -17,7 +18,6 @@ from labelmesh_labeling.access import Caller, no_such_project, require_visible
 from labelmesh_labeling.answers import Request, reserve, store_answer
 from labelmesh_labeling.labeling import ONTOLOGY_LOCK, ontology_key
 from labelmesh_labeling.ontology import LabelClass, check_classes, check_removal, read_classes, write_classes
-from labelmesh_labeling.pages import Page, number_position, page_of, page_size
 from labelmesh_labeling.tables import CounterRow, ProjectRow
 
 DEFAULT_REPEAT_RATE = 0.2

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from labelmesh_chassis.errors import InvalidArgument
+from labelmesh_chassis.pages import Page, page_of, page_size, position
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from labelmesh_labeling.access import Caller, require_visible
-from labelmesh_labeling.pages import Page, page_of, page_size, position
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from labelmesh.inference.v1 import predictions_pb2 as pre
 from labelmesh_chassis.errors import InvalidArgument, MeshError, NotFound, PermissionDenied
 from labelmesh_chassis.identity import Role
 from labelmesh_chassis.objects import ObjectStore
+from sqlalchemy import text
 
 from tests.integration.inference.people import Door, Person, new_id
 from tests.integration.inference.predictions.questions import (
@@ -183,6 +184,24 @@ def test_a_key_that_may_not_read_images_asks_about_none_of_a_project(door: Door)
         predict(key, pre.Input(project_image=image))
     assert caught.value.metadata["scope"] == "labeling.read"
     assert best(predict(key, picture(0.2))) == "2"
+
+
+def test_a_key_that_is_bound_to_projects_sees_no_predictions_of_other_projects_images(door: Door, inference: Inference) -> None:
+    owner, mine, other = door.person(Role.MANAGER), new_id(), new_id()
+    scopes = ["inference.read", "inference.predict", "inference.manage"]
+    bound, free = (door.person(Role.MANAGER, user_id=owner.id, scopes=scopes, projects=projects) for projects in ([mine], []))
+    sent, of_mine, of_other = (predict(owner, picture(0.4)).id for _ in range(3))
+    with inference.database.connection() as connection:
+        for prediction_id, project_id in ((of_mine, mine), (of_other, other)):
+            values = {"id": prediction_id, "project_id": project_id, "image_id": new_id()}
+            connection.execute(text("UPDATE predictions SET project_id = :project_id, image_id = :image_id WHERE id = :id"), values)
+    assert [found.id for found in stored(bound)] == [found.id for found in stored(bound, model="digits")] == [of_mine, sent]
+    assert [found.id for found in stored(free)] == [found.id for found in stored(owner, model="digits")] == [of_other, of_mine, sent]
+    assert look_up(bound, of_mine).id == of_mine and look_up(free, of_other).id == of_other
+    for asked in (look_up, lambda person, prediction_id: judge(person, prediction_id, correct=False)):
+        with pytest.raises(NotFound) as caught:
+            asked(bound, of_other)
+        assert reason_of(caught) == "PREDICTION_NOT_FOUND"
 
 
 @pytest.mark.parametrize(

@@ -80,10 +80,22 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
-    yield made
-    made.close()
+def make_bench() -> Iterator[Callable[..., Bench]]:
+    """Benches that are closed although the test fails: their callers would wait forever."""
+    made: list[Bench] = []
+
+    def make(**parameters: Any) -> Bench:
+        made.append(Bench(**parameters))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    return make_bench()
 
 
 def _waiting(bench: Bench, calls: int) -> None:
@@ -109,16 +121,15 @@ def test_calls_of_several_rows_are_never_torn_apart_without_splitting(bench: Ben
     assert sorted(bench.model.shapes) == [(3, 1), (4, 1)]
 
 
-def test_a_lonely_call_waits_no_longer_than_the_timeout() -> None:
-    bench = Bench(batch_timeout_s=0.05)
+def test_a_lonely_call_waits_no_longer_than_the_timeout(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(batch_timeout_s=0.05)
     began = time.monotonic()
     assert bench.call([[1.0]]).result(5).tolist() == [[2.0]]
     assert 0.045 <= time.monotonic() - began < 2
-    bench.close()
 
 
-def test_while_the_threads_are_busy_calls_gather_into_one_batch() -> None:
-    bench = Bench(batch_timeout_s=0.0)
+def test_while_the_threads_are_busy_calls_gather_into_one_batch(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(batch_timeout_s=0.0)
     busy = bench.fill_the_thread()
     calls = [bench.call([[float(number)]]) for number in range(3)]
     _waiting(bench, 4)
@@ -126,7 +137,6 @@ def test_while_the_threads_are_busy_calls_gather_into_one_batch() -> None:
     busy.result(5)
     assert [call.result(5)[0, 0] for call in calls] == [0, 2, 4]
     assert bench.model.shapes == [(4, 1), (3, 1)]
-    bench.close()
 
 
 def test_rows_of_other_shapes_or_types_go_apart_and_fail_apart(bench: Bench) -> None:
@@ -136,31 +146,29 @@ def test_rows_of_other_shapes_or_types_go_apart_and_fail_apart(bench: Bench) -> 
         return x * 2
 
     bench.model.answer = only_pairs
-    pairs = [bench.call([[1.0, 2.0]]) for _ in range(4)]
-    triples = [bench.call([[1.0, 2.0, 3.0]]) for _ in range(4)]
-    integers = [bench.call([[1, 2]]) for _ in range(4)]
+    rows: list[Any] = [[[1.0, 2.0]], [[1.0, 2.0, 3.0]], [[1, 2]]]
+    calls = [bench.call(rows[number % 3]) for number in range(12)]
+    pairs, triples, integers = calls[0::3], calls[1::3], calls[2::3]
     assert all(call.result(5).tolist() == [[2.0, 4.0]] for call in pairs)
     assert all(call.result(5).dtype == np.int64 for call in integers)
     assert all(str(call.exception(5)) == "INVALID_ARGUMENT: not a pair" for call in triples)
 
 
-def test_variable_lengths_are_padded_where_the_parameters_say_so() -> None:
-    bench = Bench(max_batch_size=2, pad_variable_length_inputs=True)
+def test_variable_lengths_are_padded_where_the_parameters_say_so(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_batch_size=2, pad_variable_length_inputs=True)
     calls = [bench.call([[1, 2, 3]]), bench.call([[7]])]
     assert [call.result(5).tolist() for call in calls] == [[[2, 4, 6]], [[14, 14, 14]]]
-    bench.close()
 
 
-def test_a_batch_is_filled_up_to_an_allowed_size_and_the_filling_is_not_answered() -> None:
-    bench = Bench(max_batch_size=8, allowed_batch_sizes=(2, 8), batch_timeout_s=0.01)
+def test_a_batch_is_filled_up_to_an_allowed_size_and_the_filling_is_not_answered(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_batch_size=8, allowed_batch_sizes=(2, 8), batch_timeout_s=0.01)
     assert bench.call([[1.0], [2.0], [3.0]]).result(5).tolist() == [[2.0], [4.0], [6.0]]
     assert bench.model.shapes == [(8, 1)]
     assert ':padding_size_count{execution_batch_size="8"} 1' in bench.metrics.page().decode()
-    bench.close()
 
 
-def test_a_full_queue_refuses_at_once_in_tensorflow_servings_words() -> None:
-    bench = Bench(max_enqueued_batches=2)
+def test_a_full_queue_refuses_at_once_in_tensorflow_servings_words(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_enqueued_batches=2)
     busy = bench.fill_the_thread()
     queued = [bench.call(np.zeros((4, 1))) for _ in range(2)]
     _waiting(bench, 3)
@@ -173,11 +181,10 @@ def test_a_full_queue_refuses_at_once_in_tensorflow_servings_words() -> None:
     bench.model.gate.set()
     for call in (busy, *queued):
         call.result(5)
-    bench.close()
 
 
-def test_a_call_that_waited_past_its_deadline_is_not_computed() -> None:
-    bench = Bench(batch_timeout_s=0.0)
+def test_a_call_that_waited_past_its_deadline_is_not_computed(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(batch_timeout_s=0.0)
     busy = bench.fill_the_thread()
     late = bench.call([[1.0]], timeout_s=0.02)
     patient = bench.call([[2.0]], timeout_s=30)
@@ -191,7 +198,6 @@ def test_a_call_that_waited_past_its_deadline_is_not_computed() -> None:
     assert (refused.code, refused.text) == (Code.RESOURCE_EXHAUSTED, "Run() timeout exceeded while waiting in batching queue")
     assert bench.model.shapes[1:] == [(1, 1)]
     assert bench.model.timeouts[1] is not None and 25 < bench.model.timeouts[1] <= 30
-    bench.close()
 
 
 @pytest.mark.parametrize(
@@ -211,16 +217,14 @@ def test_a_model_that_does_not_answer_row_by_row_cannot_be_batched(bench: Bench,
     assert (refused.code, refused.text) == (Code.FAILED_PRECONDITION, text)
 
 
-def test_a_call_larger_than_a_batch_is_refused_and_with_splitting_computed_in_pieces() -> None:
-    whole = Bench()
+def test_a_call_larger_than_a_batch_is_refused_and_with_splitting_computed_in_pieces(make_bench: Callable[..., Bench]) -> None:
+    whole = make_bench()
     refused = whole.call(np.zeros((5, 1))).exception(5)
     assert isinstance(refused, ServingError)
     assert (refused.code, refused.text) == (Code.INVALID_ARGUMENT, "Task size 5 is larger than maximum input batch size 4")
-    whole.close()
-    split = Bench(max_batch_size=10, max_execution_batch_size=4, enable_large_batch_splitting=True, batch_timeout_s=0.0)
+    split = make_bench(max_batch_size=10, max_execution_batch_size=4, enable_large_batch_splitting=True, batch_timeout_s=0.0)
     assert split.call(np.arange(10.0).reshape(10, 1)).result(5).ravel().tolist() == [2 * number for number in range(10)]
     assert sorted(split.model.shapes) == [(2, 1), (4, 1), (4, 1)]
-    split.close()
 
 
 @pytest.mark.parametrize(
@@ -256,8 +260,8 @@ def test_strings_are_joined_and_padded_too() -> None:
     assert joined[0][1].tolist() == [[b"a", b"b"], [b"c", b"c"], [b"c", b"c"]]
 
 
-def test_models_take_turns() -> None:
-    bench = Bench(batch_timeout_s=0.0)
+def test_models_take_turns(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(batch_timeout_s=0.0)
     other = Doubling()
     second = Batcher(bench.scheduler, other.run, [_Signature()])
     busy = bench.fill_the_thread()
@@ -270,4 +274,3 @@ def test_models_take_turns() -> None:
     assert lonely.result(5)[0, 0] <= 3, "one model's flood must not make another wait for all of it"
     for call in (busy, *flood):
         call.result(5)
-    bench.close()

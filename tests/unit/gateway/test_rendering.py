@@ -138,6 +138,12 @@ def test_every_json_path_has_a_route(default: dict[str, Any], method: Method) ->
         assert f"{method.service}/{method.name}" in matching
 
 
+def test_browsers_of_other_origins_may_ask_about_every_json_path_first(default: dict[str, Any]) -> None:
+    prefixes = tuple(route["match"]["prefix"] for route in routes(default) if route["name"] == "preflight")
+    paths = [rule.template for method in METHODS for rule in method.rules]
+    assert [path for path in paths if not path.startswith(prefixes)] == []
+
+
 def test_nothing_is_forwarded_but_methods_objects_and_what_cors_answers_itself(default: dict[str, Any]) -> None:
     forwarded = {route["name"] for route in routes(default) if "route" in route}
     assert forwarded == {"preflight", "objects", *(f"{method.service}/{method.name}" for method in METHODS)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from labelmesh_chassis.database import Database
@@ -20,7 +21,7 @@ Sweep = Callable[[Connection], int]
 
 
 class Housekeeper:
-    """Runs every sweep once in `interval_s` seconds, each in a transaction of its own, between `start` and `stop`."""
+    """Runs every sweep in rounds, `interval_s` seconds after one another, between `start` and `stop`."""
 
     def __init__(self, database: Database, sweeps: Sequence[Sweep], *, interval_s: float = 60) -> None:
         self._database = database
@@ -37,11 +38,19 @@ class Housekeeper:
         self._thread.join(timeout=10)
 
     def sweep(self) -> None:
-        """One round; what another process does at the same moment is left to it."""
+        """One round: each sweep again and again, every time in a transaction of its own, until nothing is left to clear away.
+
+        A round that takes longer than `interval_s` ends with one more step of each sweep, so that none keeps the others from theirs. What
+        another process does at the same moment is left to it.
+        """
+        ends = time.monotonic() + self._interval_s
         for sweep in self._sweeps:
-            with self._database.connection() as connection:
-                if connection.execute(_MINE, {"key": _LOCK_KEY}).scalar_one():
-                    sweep(connection)
+            while self._step(sweep) and time.monotonic() < ends and not self._stopping.is_set():
+                pass
+
+    def _step(self, sweep: Sweep) -> int:
+        with self._database.connection() as connection:
+            return sweep(connection) if connection.execute(_MINE, {"key": _LOCK_KEY}).scalar_one() else 0
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):

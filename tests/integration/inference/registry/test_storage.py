@@ -67,3 +67,25 @@ def test_old_answers_are_forgotten_lost_trainings_written_down_and_the_rest_is_k
     assert [row.answer["training_id"] for row in inference.sql("SELECT answer FROM requests")] == [alive.training.id]
     states = {str(row.id): row.state for row in inference.sql("SELECT id, state FROM trainings")}
     assert states == {silent.training.id: 4, alive.training.id: 1}
+
+
+def test_a_round_goes_on_until_nothing_is_left_and_leaves_every_sweep_its_turn(inference: Inference) -> None:
+    left, steps = [5], [0, 0]
+
+    def bounded(connection: Connection) -> int:
+        taken = min(2, left[0])
+        left[0] -= taken
+        return taken
+
+    def endless(connection: Connection) -> int:
+        steps[0] += 1
+        return 1
+
+    def last(connection: Connection) -> int:
+        steps[1] += 1
+        return 1
+
+    Housekeeper(inference.database, [bounded]).sweep()
+    assert left == [0]
+    Housekeeper(inference.database, [endless, last], interval_s=0.2).sweep()
+    assert steps[0] > 1 and steps[1] == 1

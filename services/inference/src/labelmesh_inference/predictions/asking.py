@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from labelmesh_chassis.errors import DeadlineExceeded, MeshError, NotFound, ResourceExhausted, Unavailable
+from labelmesh_chassis.deadlines import time_left
+from labelmesh_chassis.errors import DeadlineExceeded, InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
 
 from labelmesh_inference.manifest import ModelManifest
-from labelmesh_inference.predictions.inputs import ObjectAddress, ProjectImage, Source, Sources, WebAddress, digest
+from labelmesh_inference.predictions.inputs import ObjectAddress, ProjectImage, Source, Sources, WebAddress, digest, size_of
 from labelmesh_inference.predictions.outputs import Interpretation
 from labelmesh_inference.predictions.pictures import DecoderGate
 from labelmesh_inference.predictions.preparation import Preparation, Prepared
@@ -30,6 +31,11 @@ _DEFAULT_WAIT_S = 0.002
 _DEFAULT_CALLS = 8
 _DEFAULT_TIMEOUT_S = 10.0
 _FETCHERS = 8
+# Of the files behind the inputs of one call. Those that were sent along have at most 24 MiB.
+_MOST_FETCHED_BYTES = 64 * 1024 * 1024
+# Of what is prepared for the model and was not sent to it yet; looked at after so many inputs, each of which has at most 64 MiB.
+_MOST_HELD_BYTES = 64 * 1024 * 1024
+_PREPARED_AT_ONCE = 8
 # Files smaller than this are decoded faster than they are handed to another thread.
 _WORTH_A_THREAD_BYTES = 8 * 1024
 _KNOWN_VERSIONS = 256
@@ -59,7 +65,7 @@ class Limits:
 class Item:
     """One input on its way. `result` is there once it is answered, `error` once it has failed. Seconds."""
 
-    __slots__ = ("answer", "content", "error", "fetch_s", "preparation_s", "prepared", "result", "sha256", "source")
+    __slots__ = ("answer", "content", "error", "fetch_s", "preparation_s", "prepared", "result", "row_bytes", "sha256", "source")
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -72,6 +78,8 @@ class Item:
         self.error: MeshError | None = None
         self.fetch_s = 0.0
         self.preparation_s = 0.0
+        # Of what the model is sent.
+        self.row_bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +135,48 @@ class Asking:
         (MODEL_SERVER_UNAVAILABLE, VERSION_NOT_AVAILABLE), DeadlineExceeded (MODEL_TOO_SLOW), ResourceExhausted (MODEL_BUSY).
         """
         reader = self._readers.reader(target.model, target.version, target.manifest, target.signature)
+        key = CallKey(target.model, target.version, target.manifest.signature)
         items = [Item(source) for source in sources]
-        away = [item for item in items if isinstance(item.source, _AWAY)]
-        if away:
-            self._each(self._fetchers, self._fetch, away, parallel=len(away) > 1)
-        self._prepare(reader, items)
-        ready = [item for item in items if item.prepared is not None]
+        self._fetch_all([item for item in items if isinstance(item.source, _AWAY)])
+        ready: list[Item] = []
+        held = 0
+        for start in range(0, len(items), _PREPARED_AT_ONCE):
+            group = items[start : start + _PREPARED_AT_ONCE]
+            self._prepare(reader, group)
+            ready += [item for item in group if item.prepared is not None]
+            held += sum([item.row_bytes for item in group])
+            if held > _MOST_HELD_BYTES:
+                # Files of a few KiB become tensors of many MiB: what has been answered makes room for the next.
+                self._answer(key, reader, ready, limits, items)
+                _forget_rows(ready, keep_outputs=target.shadow is not None)
+                ready, held = [], 0
         if ready:
-            self._call(CallKey(target.model, target.version, target.manifest.signature), reader, ready)
-            _read(reader, [item for item in ready if item.answer is not None], limits)
+            self._answer(key, reader, ready, limits, items)
         return items
+
+    def _answer(self, key: CallKey, reader: Reader, ready: Sequence[Item], limits: Limits, items: Sequence[Item]) -> None:
+        """Asks about inputs that are prepared. Raises what is wrong with all `items` while none of them has an answer."""
+        self._call(key, reader, ready, items)
+        _read(reader, [item for item in ready if item.answer is not None], limits)
+
+    def _fetch_all(self, away: Sequence[Item]) -> None:
+        """Of files that lie elsewhere only so many are fetched for one call as have 64 MiB together; the others fail with TOO_LARGE."""
+        lock, fetched = threading.Lock(), 0
+
+        def fetch(item: Item) -> None:
+            nonlocal fetched
+            if fetched > _MOST_FETCHED_BYTES:
+                raise _too_much()
+            started = time.perf_counter()
+            content = self._sources.content(item.source)
+            with lock:
+                fetched += size_of(content)
+                if fetched > _MOST_FETCHED_BYTES:
+                    raise _too_much()
+            item.content, item.fetch_s = content, time.perf_counter() - started
+
+        if away:
+            self._each(self._fetchers, fetch, away, parallel=len(away) > 1)
 
     def _prepare(self, reader: Reader, items: Sequence[Item]) -> None:
         def prepare(item: Item) -> None:
@@ -145,6 +185,7 @@ class Asking:
             item.sha256 = digest(content)
             preparation = reader.preparation
             item.prepared = preparation.of_tensor(content) if isinstance(content, Tensor) else preparation.of_picture(content)
+            item.row_bytes = _row_bytes(item.prepared.row)
             item.preparation_s = time.perf_counter() - started
 
         waiting = [item for item in items if item.error is None]
@@ -154,15 +195,10 @@ class Asking:
             waiting = [item for item in waiting if item.prepared is None and item.error is None]
         self._each(self._decoders, prepare, waiting, parallel=False)
 
-    def _fetch(self, item: Item) -> None:
-        started = time.perf_counter()
-        item.content = self._sources.content(item.source)
-        item.fetch_s = time.perf_counter() - started
-
-    def _call(self, key: CallKey, reader: Reader, items: Sequence[Item]) -> None:
+    def _call(self, key: CallKey, reader: Reader, ready: Sequence[Item], items: Sequence[Item]) -> None:
         outputs = reader.interpretation.outputs
-        rows = [item.prepared.row for item in items if item.prepared is not None]
-        policy = policy_of(reader.manifest, max(map(_row_bytes, rows)))
+        rows = [item.prepared.row for item in ready if item.prepared is not None]
+        policy = policy_of(reader.manifest, max([item.row_bytes for item in ready]))
         answers: Sequence[Answer | MeshError]
         if len(rows) == 1:
             try:
@@ -172,7 +208,7 @@ class Asking:
         else:
             answers = self._calls.call_many(key, policy, rows, outputs)
         failed: MeshError | None = None
-        for item, answer in zip(items, answers, strict=True):
+        for item, answer in zip(ready, answers, strict=True):
             if isinstance(answer, MeshError):
                 item.error = _named(answer, key)
                 if failed is None and isinstance(item.error, _OF_ALL):
@@ -185,6 +221,8 @@ class Asking:
     def _each(self, pool: ThreadPoolExecutor, work: Callable[[Item], None], items: Sequence[Item], *, parallel: bool) -> None:
         def attempt(item: Item) -> None:
             try:
+                # Nobody waits any more for what is left when the call's time is over.
+                time_left()
                 work(item)
             except MeshError as failure:
                 item.error = failure
@@ -218,6 +256,20 @@ def _row_bytes(row: Row) -> int:
         else:
             total += value.nbytes
     return total
+
+
+def _forget_rows(items: Sequence[Item], *, keep_outputs: bool) -> None:
+    """Gives up what was sent to the model and, unless it is looked at later, what came back; both have been read."""
+    for item in items:
+        if item.prepared is not None:
+            item.prepared = replace(item.prepared, row={})
+        if item.answer is not None and not keep_outputs:
+            item.answer = replace(item.answer, outputs={})
+
+
+def _too_much() -> InvalidArgument:
+    problem = f"the files behind the inputs have more than {_MOST_FETCHED_BYTES >> 20} MiB together; ask about the rest in another call"
+    return InvalidArgument("TOO_LARGE", problem, field="input")
 
 
 def _read(reader: Reader, items: Sequence[Item], limits: Limits) -> None:

@@ -197,7 +197,7 @@ class PredictionStore:
             try:
                 with self._database.connection() as connection:
                     self._album.mark(connection, hashes)
-                    for version in {prediction.version for prediction in predictions}:
+                    for version in sorted({prediction.version for prediction in predictions}):
                         of_version = [prediction for prediction in predictions if prediction.version == version]
                         self._keep.run(connection, _values(origin, version, of_version))
                 return None
@@ -267,8 +267,9 @@ class PredictionStore:
         before = (now or datetime.now(UTC)) - timedelta(days=days)
         gone = connection.execute(_EXPIRE, {"before": first_id(before), "limit": limit}).all()
         if gone:
-            connection.execute(_UNCOUNT, _uncounted(gone))
+            # Pictures before counts, as whoever stores has them, else the two could wait for each other.
             self._album.unmark(connection, [bytes(row.picture) for row in gone if row.picture is not None])
+            connection.execute(_UNCOUNT, _uncounted(gone))
         return len(gone)
 
 

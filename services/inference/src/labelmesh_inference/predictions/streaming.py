@@ -15,7 +15,6 @@ from labelmesh_chassis.streams import renew
 
 # Groups of one stream in work or waiting to be sent.
 IN_WORK = 4
-_THREADS = 16
 _STEP_S = 0.2
 
 Message = TypeVar("Message")
@@ -29,7 +28,8 @@ class Pipelines:
         self._most_streams = most_streams
         self._streams = 0
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="group")
+        # As many as all streams can use: streams to a model that hangs leave the others theirs.
+        self._pool = ThreadPoolExecutor(most_streams * IN_WORK, thread_name_prefix="group")
 
     def close(self) -> None:
         """Ends its threads."""

@@ -96,17 +96,21 @@ class DigitTraining:
     def run(self, training: RunningTraining) -> Trained:
         """Raises LabelmeshError; before that, and at Ctrl-C, the mesh is told that the training failed."""
         started = time.monotonic()
+        # TensorFlow takes seconds to import, in which labels can be read already.
+        pool = ThreadPoolExecutor(1, thread_name_prefix="tensorflow")
         try:
-            # TensorFlow takes seconds to import, in which labels can be read already.
-            with ThreadPoolExecutor(1, thread_name_prefix="tensorflow") as pool, Keeper(training, self._display.show) as keeper:
-                loading = pool.submit(_load_tensorflow)
-                return self._run(training, keeper, loading, started)
-        except TrainingLost:
-            raise  # The mesh knows, and hears nothing from us any more.
-        except BaseException as error:
-            with suppress(LabelmeshError):
-                training.fail(problem_of(error))
-            raise
+            with Keeper(training, self._display.show) as keeper:
+                try:
+                    return self._run(training, keeper, pool.submit(_load_tensorflow), started)
+                except TrainingLost:
+                    raise  # The mesh knows, and hears nothing from us any more.
+                except BaseException as error:
+                    # While it is kept alive still, and without waiting for anything.
+                    with suppress(LabelmeshError):
+                        training.fail(problem_of(error))
+                    raise
+        finally:
+            pool.shutdown(wait=False)
 
     def _run(self, training: RunningTraining, keeper: Keeper, loading: Future[None], started: float) -> Trained:
         labels = self._read(keeper)

@@ -201,12 +201,15 @@ function Desk(props: { models: readonly Model[]; manager: boolean }): JSX.Elemen
             </>
           )}
         </section>
-        <section class="panel answer" aria-label="The answer" aria-busy={asker.asking.value}>
+        <section class="panel answer" aria-labelledby="answer-heading" aria-busy={asker.asking.value}>
+          <h2 id="answer-heading" class="unseen">
+            The answer
+          </h2>
           <SetbackLine setback={asker.setback.value} onAgain={() => asker.again()} />
           {!answer && asker.asking.value && <Waiting what="Asking the model…" />}
           {!answer && !asker.asking.value && !asker.setback.value && (
             <div class="answer-empty">
-              <h2>What will it say?</h2>
+              <h3>What will it say?</h3>
               <p class="quiet-text">Draw on the sheet, drop a picture anywhere on this page, or paste one.</p>
             </div>
           )}

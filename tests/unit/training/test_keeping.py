@@ -103,6 +103,15 @@ def test_a_mesh_that_is_away_for_a_while_hears_every_epoch_later() -> None:
     assert [one.epoch for one in mesh.heard][:3] == [1, 2, 3]
 
 
+def test_a_stop_that_nobody_raised_is_noticed_after_the_next_batch() -> None:
+    stopped = threading.Event()
+    with Keeper(Mesh(), lambda _: None, stopped=stopped.is_set) as keeper:
+        keeper.note(0.1)
+        stopped.set()
+        with pytest.raises(KeyboardInterrupt):
+            keeper.note(0.2)
+
+
 def test_it_ends_at_once() -> None:
     began = time.monotonic()
     with Keeper(Mesh(), lambda _: None):

@@ -84,7 +84,7 @@ def train_digits(arguments: argparse.Namespace, terminal: Terminal) -> int:
         promote=Promote(arguments.promote),
         seed=arguments.seed,
     )
-    with _ended_by_signals(), open_client(arguments, terminal.environment) as client:
+    with _ended_by_signals() as stopped, open_client(arguments, terminal.environment) as client:
         client.services.connection.patience_s = _PATIENCE_S
         project = _project(client, arguments.project)
         for _ in range(_ATTEMPTS):
@@ -99,7 +99,8 @@ def train_digits(arguments: argparse.Namespace, terminal: Terminal) -> int:
                 if _attend(client, error.metadata.get("training_id", ""), display):
                     return 0
                 continue
-            return _run(DigitTraining(client, repository, project, plan, display), training, display, terminal, json=arguments.json)
+            work = DigitTraining(client, repository, project, plan, display, stopped=stopped.is_set)
+            return _run(work, training, display, terminal, json=arguments.json)
     raise TrainingFailed(f"The trainings of {plan.model} that were waited for got lost, {_ATTEMPTS} in a row.")
 
 
@@ -181,17 +182,20 @@ def _summary(trained: Trained) -> dict[str, object]:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does: the mesh is told, and nothing is left lying about."""
+def _ended_by_signals() -> Iterator[threading.Event]:
+    """SIGTERM ends it as Ctrl-C does: the mesh is told, and nothing is left lying about. The event says that one of them came."""
+    stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stopped
         return
 
     def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stopped
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

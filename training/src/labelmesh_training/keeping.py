@@ -37,16 +37,23 @@ class Reporting(Protocol):
 class Keeper:
     """Reports the latest progress from a thread of its own: after each epoch, with each new stage, and every few seconds.
 
-    `note` is cheap and may be called after every batch; it raises TrainingLost once the training was lost. A mesh that is away is tried
+    `note` is cheap and may be called after every batch; it raises TrainingLost once the training was lost, and KeyboardInterrupt once
+    `stopped` says so. A mesh that is away is tried
     again with the next report; it decides itself whether that was too long. Use it in a `with`.
     """
 
     def __init__(
-        self, training: Reporting, on_progress: Callable[[TrainingProgress], None], clock: Callable[[], float] = time.monotonic
+        self,
+        training: Reporting,
+        on_progress: Callable[[TrainingProgress], None],
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._training = training
         self._on_progress = on_progress
         self._clock = clock
+        self._stopped = stopped
         self._every_s = min(_EVERY_S, training.lease_duration_s / _WITHIN_LEASE)
         self._changed = threading.Condition()
         #: One report at a time: an older state never overtakes a newer one.
@@ -93,6 +100,8 @@ class Keeper:
             self._send(self._progress)
 
     def _check(self) -> None:
+        if self._stopped():
+            raise KeyboardInterrupt
         if self._lost:
             raise TrainingLost
 

@@ -6,7 +6,7 @@ import importlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -84,14 +84,28 @@ class Trained:
 
 
 class DigitTraining:
-    """Trains with a running training of the mesh. Whatever happens, it ends with a version or with none, never with a part of one."""
+    """Trains with a running training of the mesh. Whatever happens, it ends with a version or with none, never with a part of one.
 
-    def __init__(self, client: Client, repository: ModelRepository, project: Project | None, plan: Plan, display: Display) -> None:
+    `stopped` is asked after every batch, and ends it like a KeyboardInterrupt: one that is raised in the midst of TensorFlow's callbacks
+    may get lost there.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        repository: ModelRepository,
+        project: Project | None,
+        plan: Plan,
+        display: Display,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._client = client
         self._repository = repository
         self._project = project
         self._plan = plan
         self._display = display
+        self._stopped = stopped
 
     def run(self, training: RunningTraining) -> Trained:
         """Raises LabelmeshError; before that, and at Ctrl-C, the mesh is told that the training failed."""
@@ -99,7 +113,7 @@ class DigitTraining:
         # TensorFlow takes seconds to import, in which labels can be read already.
         pool = ThreadPoolExecutor(1, thread_name_prefix="tensorflow")
         try:
-            with Keeper(training, self._display.show) as keeper:
+            with Keeper(training, self._display.show, stopped=self._stopped) as keeper:
                 try:
                     return self._run(training, keeper, pool.submit(_load_tensorflow), started)
                 except TrainingLost:

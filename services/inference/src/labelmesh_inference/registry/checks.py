@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
-from labelmesh_chassis.errors import FailedPrecondition, MeshError, ResourceExhausted, Unavailable
+from labelmesh_chassis.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
 from PIL import Image
 
 from labelmesh_inference.manifest import ClassesOutput, InputKind, KeypointsOutput, MaskOutput, ModelManifest
@@ -72,7 +72,8 @@ def check_model(
 ) -> Checked:
     """Looks at a version, 0 for the newest that can answer other than `passed_over`; `sample` is a JPEG or PNG, else one is made up.
 
-    Raises Unavailable while the model server is away, and ResourceExhausted where it is too busy: neither says anything of the model.
+    Raises Unavailable while the model server is away, DeadlineExceeded where it does not say in time what it knows of the model, and
+    ResourceExhausted where it is too busy: none of these says anything of the model.
     """
     looked_at = _Checking(server, calls, manifest, version, sample, passed_over)
     steps: list[tuple[str, Callable[[], str]]] = [
@@ -93,6 +94,9 @@ def check_model(
         except (Unavailable, ResourceExhausted):
             raise
         except MeshError as problem:
+            # What it knows of a model a model server says from memory: one that does not in time is not well, whatever the model is.
+            if isinstance(problem, DeadlineExceeded) and looked_at.signature is None:
+                raise
             checks.append(Check(name, Outcome.FAILED, problem.message))
     return Checked(tuple(checks), looked_at.version, looked_at.signature)
 

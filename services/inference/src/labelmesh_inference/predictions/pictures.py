@@ -47,6 +47,8 @@ _OTHER_FORMATS = {
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START = b"\xff\xd8\xff"
 _WHITE = 255
+# Of what is converted at once.
+_STRIP_PIXELS = 1_000_000
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -210,19 +212,34 @@ def exif_orientation(exif: object) -> int:
 
 
 def _gray(image: Image.Image) -> Image.Image:
-    if image.mode == "L" and "transparency" not in image.info:
-        return image
-    return _rgb(image).convert("L")
+    return image if image.mode == "L" and "transparency" not in image.info else _converted(image, "L")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" and "transparency" not in image.info else _converted(image, "RGB")
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """As `mode`, in strips: a transparent picture of 100 megapixels would take 2 GB on its way if all of it went it at once."""
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // width)
+    if height <= rows:
+        return _shown(image).convert(mode)
+    whole = Image.new(mode, image.size)
+    for top in range(0, height, rows):
+        whole.paste(_shown(image.crop((0, top, width, min(height, top + rows)))).convert(mode), (0, top))
+    return whole
+
+
+def _shown(image: Image.Image) -> Image.Image:
+    """As people see it: 8 bit, RGB, on white."""
     if image.mode.startswith("I"):
         return _eight_bit(image).convert("RGB")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         shown = image.convert("RGBA")
         ground = Image.new("RGBA", shown.size, (_WHITE, _WHITE, _WHITE, _WHITE))
         return Image.alpha_composite(ground, shown).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image.convert("RGB")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -55,7 +55,8 @@ class _Pair:
 
     @property
     def size(self) -> int:
-        return size_of(self.content)
+        """Bytes that it holds while it waits: a mask's scores are many times its picture."""
+        return size_of(self.content) + sum(output.nbytes for output in self.answer.outputs.values())
 
 
 class Shadows:

@@ -124,7 +124,7 @@ class Registrar:
         """
         caller.require_manager()
         if finish.manifest is None:
-            return carry_out(self._database, lambda connection: _fail(connection, finish, self._lease_s)), None
+            return carry_out(self._database, lambda connection: _fail(connection, finish)), None
         # At each step it may turn out that the same call, sent before, has ended the training meanwhile.
         training = self._hold(finish, self._lease_s)
         if finish.manifest.model != training.model:
@@ -199,7 +199,7 @@ def register(connection: Connection, new: NewVersion, aliases: Iterable[str] = (
     return registered
 
 
-def _fail(connection: Connection, finish: Finish, lease_s: float) -> Training:
+def _fail(connection: Connection, finish: Finish) -> Training:
     training = trainings.held(connection, finish.training_id, finish.lease)
     if training.is_running:
         return trainings.end(connection, training.id, TrainingState.FAILED, finish.problem or "its trainer gave no reason")

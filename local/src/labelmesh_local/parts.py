@@ -239,7 +239,8 @@ def _service(plan: Plan, name: str, title: str, needs: tuple[str, ...], uses: tu
     environment = plan.service_environment(name)
 
     def launch() -> Process:
-        command = [sys.executable, "-m", f"labelmesh_{name}"]
+        # Without docstrings a service needs 8 MB less.
+        command = [sys.executable, "-OO", "-m", f"labelmesh_{name}"]
         process = Process(f"the {title}", command, log=plan.home.log(name), environment=environment)
         process.start()
         return process

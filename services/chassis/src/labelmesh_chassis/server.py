@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from labelmesh_chassis.calls import LayeredInterceptor
 from labelmesh_chassis.identity import IdentityVerifier
 from labelmesh_chassis.interceptors import standard_layers
+from labelmesh_chassis.memory import limit_arenas, settle
 from labelmesh_chassis.methods import method_options
 from labelmesh_chassis.ops import OpsReply, OpsServer
 from labelmesh_chassis.settings import ServiceSettings
@@ -67,6 +68,7 @@ class ServerBuilder:
         self._closers.append(close)
 
     def build(self) -> MeshServer:
+        limit_arenas()
         settings = self._settings
         ProcessCollector(registry=self.registry)
         layers = standard_layers(registry=self.registry, verifier=self._verifier, default_deadline_s=settings.default_deadline_s)
@@ -144,6 +146,7 @@ class MeshServer:
 
     def run_until_signal(self) -> None:
         """Serves until SIGTERM or SIGINT, then drains and returns."""
+        settle()
         asked = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: asked.set())

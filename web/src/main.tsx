@@ -23,7 +23,7 @@ async function start(): Promise<void> {
   const keeper: SessionKeeper = new SessionKeeper(() => mesh, otherTabs(), desk);
   const mesh: Mesh = connectMesh({
     activity: (sentAt) => keeper.confirmed(sentAt),
-    sessionRefused: (reason) => keeper.refused(reason),
+    sessionRefused: (reason, sentAt) => keeper.refused(reason, sentAt),
   });
   const app: App = { mesh, keeper, desk, theme };
 

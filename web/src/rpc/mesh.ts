@@ -28,8 +28,8 @@ const MAY_BE_AWAY_ALONE = "labelmesh.inference.";
 export interface CallObserver {
   /** A call that counts as activity was sent at this time (ms since the epoch) and accepted. */
   activity(sentAt: number): void;
-  /** The edge refused a call for want of a session; the reason is the mesh's, e.g. "SESSION_ENDED". */
-  sessionRefused(reason: string): void;
+  /** The edge refused a call, sent at this time, for want of a session; the reason is the mesh's, e.g. "SESSION_ENDED". */
+  sessionRefused(reason: string, sentAt: number): void;
 }
 
 export interface Mesh {
@@ -69,7 +69,7 @@ function observing(link: Link, observer: CallObserver): Interceptor {
       if (!lost || problem.reason === "STREAM_RENEW") link.answered();
       else if (request.service.typeName.startsWith(MAY_BE_AWAY_ALONE)) link.doubted();
       else link.lost();
-      if (problem.code === Code.Unauthenticated && !isOpen(request.method)) observer.sessionRefused(problem.reason);
+      if (problem.code === Code.Unauthenticated && !isOpen(request.method)) observer.sessionRefused(problem.reason, sentAt);
       else if (countsAsActivity(request.method) && thrown instanceof ConnectError && !problem.transient) observer.activity(sentAt);
       throw thrown;
     }

@@ -50,6 +50,7 @@ export class SessionKeeper {
   lastInputAt = 0;
 
   private clock: IdleClock | null = null;
+  private begunAt = 0;
   private endAt: number | null = null;
   private paused = false;
   private ticking: ReturnType<typeof setInterval> | undefined;
@@ -140,8 +141,9 @@ export class SessionKeeper {
     this.tabs.tell({ kind: "activity", at: sentAt });
   }
 
-  /** The edge refused a call: there is no session any more. */
-  refused(reason: string): void {
+  /** The edge refused a call: there is no session any more, unless this one began while the call was under way. */
+  refused(reason: string, sentAt: number): void {
+    if (sentAt < this.begunAt) return;
     const idle = this.clock !== null && this.clock.leftMs(Date.now()) < 2000;
     this.ended(reason === "SESSION_REVOKED" ? "revoked" : idle ? "idle" : "expired");
   }
@@ -151,6 +153,7 @@ export class SessionKeeper {
     if (!user) return;
     const idleMs = durationMs(session.idleTimeout) ?? 120_000;
     const now = Date.now();
+    this.begunAt = now;
     const seen = timeMs(session.lastActivityTime);
     const age = serverNow !== null && seen !== null ? Math.min(Math.max(0, serverNow - seen), idleMs) : 0;
     this.clock = new IdleClock(idleMs, now - age);

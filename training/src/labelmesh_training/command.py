@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from labelmesh_client import Client, ConfigurationError, FailedPrecondition, LabelmeshError, Project
 from labelmesh_client.command.access import open_client
@@ -22,6 +18,7 @@ from labelmesh_client.trainings import RunningTraining, Training, TrainingState
 from labelmesh_training.comparison import Promote
 from labelmesh_training.display import Display
 from labelmesh_training.examples import ENOUGH_LABELS, Origin
+from labelmesh_training.stopping import Stop
 from labelmesh_training.training import DigitTraining, Plan, Trained
 
 _EPOCHS = 8
@@ -84,7 +81,8 @@ def train_digits(arguments: argparse.Namespace, terminal: Terminal) -> int:
         promote=Promote(arguments.promote),
         seed=arguments.seed,
     )
-    with _ended_by_signals() as stopped, open_client(arguments, terminal.environment) as client:
+    stop = Stop()
+    with stop.by_signals(), open_client(arguments, terminal.environment) as client:
         client.services.connection.patience_s = _PATIENCE_S
         project = _project(client, arguments.project)
         for _ in range(_ATTEMPTS):
@@ -99,7 +97,7 @@ def train_digits(arguments: argparse.Namespace, terminal: Terminal) -> int:
                 if _attend(client, error.metadata.get("training_id", ""), display):
                     return 0
                 continue
-            work = DigitTraining(client, repository, project, plan, display, stopped=stopped.is_set)
+            work = DigitTraining(client, repository, project, plan, display, stop)
             return _run(work, training, display, terminal, json=arguments.json)
     raise TrainingFailed(f"The trainings of {plan.model} that were waited for got lost, {_ATTEMPTS} in a row.")
 
@@ -179,23 +177,3 @@ def _summary(trained: Trained) -> dict[str, object]:
         "metrics": {**trained.evaluation.metrics(), **trained.division.metrics()},
         "seconds": round(trained.seconds, 1),
     }
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[threading.Event]:
-    """SIGTERM ends it as Ctrl-C does: the mesh is told, and nothing is left lying about. The event says that one of them came."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

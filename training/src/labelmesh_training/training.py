@@ -6,7 +6,7 @@ import importlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ from labelmesh_training.manifests import digits_manifest
 from labelmesh_training.preparation import SIDE
 from labelmesh_training.publishing import Publication, problem_of, publish
 from labelmesh_training.reference import bundled_digits, mnist_digits
+from labelmesh_training.stopping import Stop
 from labelmesh_training.strokes import drawn_digits
 from labelmesh_training.values import Pictures
 from labelmesh_training.warm_up import warm_up_record
@@ -84,11 +85,7 @@ class Trained:
 
 
 class DigitTraining:
-    """Trains with a running training of the mesh. Whatever happens, it ends with a version or with none, never with a part of one.
-
-    `stopped` is asked after every batch, and ends it like a KeyboardInterrupt: one that is raised in the midst of TensorFlow's callbacks
-    may get lost there.
-    """
+    """Trains with a running training of the mesh. Whatever happens, it ends with a version or with none, never with a part of one."""
 
     def __init__(
         self,
@@ -97,15 +94,14 @@ class DigitTraining:
         project: Project | None,
         plan: Plan,
         display: Display,
-        *,
-        stopped: Callable[[], bool] = lambda: False,
+        stop: Stop,
     ) -> None:
         self._client = client
         self._repository = repository
         self._project = project
         self._plan = plan
         self._display = display
-        self._stopped = stopped
+        self._stop = stop
 
     def run(self, training: RunningTraining) -> Trained:
         """Raises LabelmeshError; before that, and at Ctrl-C, the mesh is told that the training failed."""
@@ -113,7 +109,7 @@ class DigitTraining:
         # TensorFlow takes seconds to import, in which labels can be read already.
         pool = ThreadPoolExecutor(1, thread_name_prefix="tensorflow")
         try:
-            with Keeper(training, self._display.show, stopped=self._stopped) as keeper:
+            with Keeper(training, self._display.show, stopped=self._stop.asked) as keeper:
                 try:
                     return self._run(training, keeper, pool.submit(_load_tensorflow), started)
                 except TrainingLost:
@@ -130,10 +126,11 @@ class DigitTraining:
         labels = self._read(keeper)
         division = self._divide(labels)
         loading.result()
-        network = self._learn(division, keeper)
-        keeper.say(TrainingProgress("evaluating", done=_TRAINED))
-        held_out = division.held_out_pictures
-        probabilities = network.probabilities(held_out.images)
+        with self._stop.deferred():
+            network = self._learn(division, keeper)
+            keeper.say(TrainingProgress("evaluating", done=_TRAINED))
+            held_out = division.held_out_pictures
+            probabilities = network.probabilities(held_out.images)
         evaluation = evaluate(probabilities, held_out.labels)
         model = self._model()
         stable = self._compare(model, division, keeper)
@@ -143,7 +140,8 @@ class DigitTraining:
         if stable is not None:
             metrics["stable_accuracy"] = stable.accuracy
         with self._workplace() as folder:
-            self._write(network, folder, held_out, probabilities)
+            with self._stop.deferred():
+                self._write(network, folder, held_out, probabilities)
             keeper.confirm()
             publication = Publication(
                 digits_manifest(self._plan.model),

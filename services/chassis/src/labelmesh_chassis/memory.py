@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import gc
 
+_M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 _ARENAS = 2
+_LARGE_BYTES = 8 * 1024 * 1024
 _YOUNG_OBJECTS = 10_000
 
 
@@ -16,9 +18,16 @@ def limit_arenas() -> None:
     For services with many threads that allocate little outside Python. Does nothing where the C library has no such setting.
     Source: mallopt(3).
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, _ARENAS)
+    _set(_M_ARENA_MAX, _ARENAS)
+
+
+def return_large_blocks() -> None:
+    """Has glibc's allocator give blocks of 8 MiB and more back to the system as soon as they are free.
+
+    By default it learns from the first of them that such blocks are wanted, takes the next ones from its heaps, and keeps these for as long
+    as anything small lies behind them: a picture of 100 megapixels left a service a gigabyte larger for good. Source: mallopt(3).
+    """
+    _set(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def settle() -> None:
@@ -29,3 +38,9 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
+
+
+def _set(parameter: int, value: int) -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(parameter, value)

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from labelmesh_chassis.calls import LayeredInterceptor
 from labelmesh_chassis.identity import IdentityVerifier
 from labelmesh_chassis.interceptors import standard_layers
-from labelmesh_chassis.memory import limit_arenas, settle
+from labelmesh_chassis.memory import limit_arenas, return_large_blocks, settle
 from labelmesh_chassis.methods import method_options
 from labelmesh_chassis.ops import OpsReply, OpsServer
 from labelmesh_chassis.settings import ServiceSettings
@@ -69,6 +69,7 @@ class ServerBuilder:
 
     def build(self) -> MeshServer:
         limit_arenas()
+        return_large_blocks()
         settings = self._settings
         ProcessCollector(registry=self.registry)
         layers = standard_layers(registry=self.registry, verifier=self._verifier, default_deadline_s=settings.default_deadline_s)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from labelmesh_chassis.errors import FailedPrecondition, InvalidArgument
 from labelmesh_inference.manifest import ClassesOutput, ColorMode, Fit, InputKind, InputSpec, Layout, ModelManifest, Resampling
-from labelmesh_inference.predictions.preparation import Prepared, prepare
+from labelmesh_inference.predictions.preparation import Preparation, Prepared, prepare
 from labelmesh_inference.serving.values import DataType, Signature, Tensor, TensorSpec
 from PIL import Image
 
@@ -428,3 +428,14 @@ def test_a_signature_with_another_or_several_inputs_is_found_out() -> None:
     two = Signature("s", {name: TensorSpec(name, DataType.FLOAT32, None) for name in "ab"}, signature.outputs)
     with pytest.raises(FailedPrecondition, match="several inputs"):
         prepare(manifest, two, b"")
+
+
+def test_a_tensor_of_a_form_that_was_seen_before_is_still_looked_at() -> None:
+    signature = Signature("serving_default", {"x": TensorSpec("x", DataType.STRING, (-1, 2))}, {})
+    preparation = Preparation(ModelManifest("m", InputSpec(InputKind.TENSOR), ClassesOutput("y")), signature)
+    whole = Tensor(DataType.STRING, (2,), strings=(b"a", b"b"))
+    assert preparation.of_tensor(whole).row["x"] is whole
+    for strings in ((), (b"a",)):
+        with pytest.raises(InvalidArgument) as caught:
+            preparation.of_tensor(Tensor(DataType.STRING, (2,), strings=strings))
+        assert caught.value.violations[0].field == "input.tensor"

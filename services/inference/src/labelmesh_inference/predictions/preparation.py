@@ -94,7 +94,7 @@ class Preparation:
             if len(self._forms) >= _MOST_FORMS:
                 self._forms.clear()
             known = self._forms[form] = (len(tensor.content), self._geometry_of(tensor.shape))
-        elif tensor.strings or len(tensor.content) != known[0]:
+        elif tensor.strings or not tensor.content or len(tensor.content) != known[0]:
             tensor.check("input.tensor")
         return Prepared({self._tensor.name: tensor}, known[1])
 

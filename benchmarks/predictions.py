@@ -82,9 +82,9 @@ class Service:
         self._stub.Predict(request, metadata=metadata, timeout=30)
 
     def per_second(self, work: Work, metadata: Metadata, storage: predictions_pb2.Storage.ValueType) -> float:
-        """By one stream, with at most four messages unanswered."""
+        """By one stream, with at most eight messages unanswered."""
         free: queue.Queue[None] = queue.Queue()
-        for _ in range(4):
+        for _ in range(8):
             free.put(None)
 
         def messages() -> Iterator[predictions_pb2.PredictStreamRequest]:
@@ -131,7 +131,7 @@ def photographs(count: int) -> Work:
         files.append(held.getvalue())
     shape = tf_tensors.TensorShape(dim=[tf_tensors.TensorShape.Dim(size=1)])
     plain = [tf_tensors.Tensor(dtype=tf_tensors.DATA_TYPE_STRING, string_val=[file], tensor_shape=shape) for file in files]
-    return Work(JPEG, plain, [predictions_pb2.Input(image=file) for file in files], 1)
+    return Work(JPEG, plain, [predictions_pb2.Input(image=file) for file in files], 4)
 
 
 def main() -> str:

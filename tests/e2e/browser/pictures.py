@@ -94,10 +94,10 @@ def take(browser: Browser, address: str) -> None:
 
 def take_the_models(browser: Browser, address: str, password: str) -> None:
     """Predicting, the models, and what a model suggests; "digits" is served, best in several versions."""
-    phone: Any = {"viewport": {"width": 360, "height": 700}, "device_scale_factor": 2, "has_touch": True}
+    phone: Any = {"viewport": {"width": 360, "height": 700}, "device_scale_factor": 2, "has_touch": True, "color_scheme": "light"}
     wide: Any = {"viewport": {"width": 1200, "height": 900}}
-    for name, options, scheme in (("light", wide, "light"), ("dark", wide, "dark"), ("phone", phone, "light")):
-        context = browser.new_context(**options, color_scheme=scheme, locale="en-GB")
+    for name, options in (("light", wide | {"color_scheme": "light"}), ("dark", wide | {"color_scheme": "dark"}), ("phone", phone)):
+        context = browser.new_context(**options, locale="en-GB")
         desk = Desk(context.new_page(), address)
         desk.open_as(Account("admin", password), "#/predict")
         draw(desk.page)

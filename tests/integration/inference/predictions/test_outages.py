@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +16,11 @@ from labelmesh.inference.v1 import manifests_pb2 as man
 from labelmesh.inference.v1 import predictions_pb2 as pre
 from labelmesh_chassis.errors import DeadlineExceeded, MeshError, ResourceExhausted, Unavailable
 from labelmesh_chassis.identity import Role
+from labelmesh_local.objects import S3Server
 
 from tests.integration.inference.conftest import StartInference
 from tests.integration.inference.people import Person, digits_manifest
-from tests.integration.inference.predictions.questions import best, choice, digit, picture, predict, predict_batch, stored
+from tests.integration.inference.predictions.questions import PICTURE, RESULT, best, choice, digit, picture, predict, predict_batch, stored
 from tests.integration.inference.predictions.stand_in import ASKED, MANIFEST, StandIn
 from tests.integration.inference.service import until
 from tests.support.serving import ServedModels
@@ -147,6 +150,36 @@ def test_a_model_that_hangs_is_refused_when_it_has_its_calls_and_everything_else
         assert all(failure.reason == "MODEL_TOO_SLOW" and 2.5 < took < 5 for failure, took in slow)
         server.release()
         until(lambda: best(predict(manager, ASKED, "m", version=2)) == "yes")
+
+
+def test_object_storage_that_hangs_holds_up_only_who_needs_it(start_inference: StartInference, tmp_path: Path) -> None:
+    store = S3Server(tmp_path / "objects")
+    store.start()
+    try:
+        address = {"s3_endpoint": store.endpoint, "s3_access_key": store.access_key, "s3_secret_key": store.secret_key}
+        manager = start_inference(**address).door.person(Role.MANAGER)
+        assert manager.register(version=1).passed
+        assert store.process is not None and store.process.pid is not None
+        os.killpg(store.process.pid, signal.SIGSTOP)
+
+        def ask(number: int) -> MeshError:
+            wanted = pre.AnswerSettings(storage=PICTURE)
+            return failure_of(lambda: predict(manager, picture(number / 50), settings=wanted, timeout=4))[0]
+
+        with ThreadPoolExecutor(40) as pool:
+            calls = [pool.submit(ask, number) for number in range(40)]
+            until(lambda: sum(call.done() for call in calls) >= 10)
+            for _ in range(10):
+                started = time.monotonic()
+                predict(manager, picture(0.99), settings=pre.AnswerSettings(storage=RESULT))
+                assert time.monotonic() - started < 2
+            failures = [call.result(20) for call in calls]
+        busy = [failure for failure in failures if failure.reason == "OBJECT_STORE_BUSY"]
+        assert len(busy) >= 24 and all(isinstance(failure, ResourceExhausted) and failure.retry_after for failure in busy), failures
+        os.killpg(store.process.pid, signal.SIGCONT)
+        assert predict(manager, picture(0.98), settings=pre.AnswerSettings(storage=PICTURE)).id
+    finally:
+        store.stop()
 
 
 def test_a_version_that_is_no_more_served_is_unavailable_and_comes_back(manager: Person, own_server: ServedModels) -> None:

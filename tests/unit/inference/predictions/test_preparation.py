@@ -392,6 +392,12 @@ def test_a_tensor_in_another_form_is_refused_with_both_forms_named(tensor: Tenso
     assert caught.value.reason == reason and words in caught.value.message
 
 
+def test_a_tensor_that_is_no_picture_passes_where_the_signature_says_nothing_of_shapes() -> None:
+    manifest, signature = model(DataType.FLOAT32, None, ClassesOutput())
+    flat = Tensor.of(np.zeros((5, 7), np.float32))
+    assert prepare(manifest, signature, flat).row["image"] == flat
+
+
 def test_a_model_of_tensors_takes_no_pictures() -> None:
     manifest = ModelManifest("numbers", InputSpec(InputKind.TENSOR), ClassesOutput())
     signature = Signature("s", {"x": TensorSpec("x", DataType.FLOAT32, None)}, {"y": TensorSpec("y", DataType.FLOAT32, None)})

@@ -7,16 +7,19 @@ somebody who announces it meanwhile waits and puts it anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from labelmesh_chassis.database import Database
-from labelmesh_chassis.errors import Aborted
+from labelmesh_chassis.errors import Aborted, ResourceExhausted
 from sqlalchemy import Connection, text
 
 from labelmesh_inference.predictions.inputs import Objects
 from labelmesh_inference.predictions.pictures import object_key
 
 _ABANDONED_AFTER_S = 3600.0
+_PATIENCE_S = 1.0
 
 _ANNOUNCE = text("""
 INSERT INTO pictures AS p (sha256, media_type, size_bytes, stored, touched_at)
@@ -44,14 +47,21 @@ _FORGET = text("DELETE FROM pictures WHERE sha256 = ANY(CAST(:hashes AS bytea[])
 
 
 class Album:
-    """Keeps pictures. `put` before the prediction's transaction, `mark` in it."""
+    """Keeps pictures. `put` before the prediction's transaction, `mark` in it.
 
-    def __init__(self, database: Database, objects: Objects) -> None:
+    At most `most_uploads` calls put pictures at once, so that object storage that hangs does not hold up those that need none of it.
+    """
+
+    def __init__(self, database: Database, objects: Objects, *, most_uploads: int = 8) -> None:
         self._database = database
         self._objects = objects
+        self._places = threading.BoundedSemaphore(most_uploads)
 
     def put(self, pictures: Mapping[bytes, tuple[bytes, str]]) -> None:
-        """Makes sure that files lie in object storage: content and media type by SHA-256."""
+        """Makes sure that files lie in object storage: content and media type by SHA-256.
+
+        ResourceExhausted (OBJECT_STORE_BUSY) where there is no place for a second.
+        """
         if not pictures:
             return
         hashes = sorted(pictures)
@@ -62,9 +72,11 @@ class Album:
         }
         with self._database.connection() as connection:
             missing = [bytes(row.sha256) for row in connection.execute(_ANNOUNCE, values) if not row.stored]
-        for sha256 in missing:
-            content, media_type = pictures[sha256]
-            self._objects.put(object_key(sha256.hex(), media_type), content, media_type)
+        if missing:
+            with self._place():
+                for sha256 in missing:
+                    content, media_type = pictures[sha256]
+                    self._objects.put(object_key(sha256.hex(), media_type), content, media_type)
 
     def mark(self, connection: Connection, hashes: Sequence[bytes]) -> None:
         """In the transaction that refers to them; Aborted (CONCURRENT_CHANGE) where one was given up since it was put."""
@@ -91,3 +103,14 @@ class Album:
             self._objects.delete(object_key(sha256.hex(), found[sha256]))
         connection.execute(_FORGET, {"hashes": gone})
         return len(gone)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=_PATIENCE_S):
+            raise ResourceExhausted(
+                "OBJECT_STORE_BUSY", "too many pictures wait for the object storage; try again in a moment", retry_after=1
+            )
+        try:
+            yield
+        finally:
+            self._places.release()

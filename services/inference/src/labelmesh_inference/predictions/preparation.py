@@ -112,8 +112,9 @@ class Preparation:
         spec = self._spec
         if spec.kind is not InputKind.PIXELS or len(shape) < 2:
             return None
-        height, width = shape[-2:] if spec.layout is Layout.NCHW or self._squeezed else shape[-3:-1]
-        return Geometry.whole(width, height) if width and height else None
+        sides = shape[-2:] if spec.layout is Layout.NCHW or self._squeezed else shape[-3:-1]
+        # A signature that says nothing of its shape takes tensors that are no pictures.
+        return Geometry.whole(sides[1], sides[0]) if len(sides) == 2 and all(sides) else None
 
     # --- files for models that decode themselves ---
 

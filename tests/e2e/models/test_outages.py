@@ -6,6 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 
 import grpc
 import pytest
@@ -35,33 +37,53 @@ def labeling_works(mesh: LocalMesh, token: str) -> bool:
     return mesh.call("GET", "/v1/projects", token=token)[0] == 200
 
 
+@contextmanager
+def kept_down(mesh: LocalMesh) -> Iterator[None]:
+    """Kills the model server, and whatever is started in its place, for as long as the block lasts."""
+    ended = Event()
+
+    def kill() -> None:
+        while not ended.is_set():
+            with suppress(ProcessLookupError, TypeError):  # gone already, or about to be started
+                os.kill(mesh.part("modelserver")["pid"], signal.SIGKILL)
+            ended.wait(0.2)
+
+    os.kill(mesh.part("modelserver")["pid"], signal.SIGKILL)
+    killer = Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        killer.join()
+
+
 def test_a_killed_model_server_is_a_typed_error_at_once_and_comes_back(healthy: Asker) -> None:
     mesh = healthy.mesh
     token = mesh.sign_in(*GUEST)
     before = mesh.part("modelserver")
-    os.kill(before["pid"], signal.SIGKILL)
-    began = time.monotonic()
-    status, reply = healthy.classic(known_digits()[0].image)
-    assert (status, reason_in(reply)) == (503, "MODEL_SERVER_UNAVAILABLE")
-    with pytest.raises(grpc.RpcError) as caught:
-        healthy.predict(known_digits()[0].png)
-    assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_SERVER_UNAVAILABLE")
-    assert time.monotonic() - began < 12, "both were told in time"
-    assert labeling_works(mesh, token)
+    with kept_down(mesh):
+        began = time.monotonic()
+        status, reply = healthy.classic(known_digits()[0].image)
+        assert (status, reason_in(reply)) == (503, "MODEL_SERVER_UNAVAILABLE")
+        with pytest.raises(grpc.RpcError) as caught:
+            healthy.predict(known_digits()[0].png)
+        assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_SERVER_UNAVAILABLE")
+        assert time.monotonic() - began < 12, "both were told in time"
+        assert labeling_works(mesh, token)
     until(lambda: works(healthy), RECOVERY_S, "an answer after the model server was killed")
-    assert mesh.part("modelserver")["restarts"] == before["restarts"] + 1
+    assert mesh.part("modelserver")["restarts"] > before["restarts"]
 
 
 def test_models_are_still_listed_while_the_model_server_is_away_and_it_is_said_why(healthy: Asker) -> None:
-    os.kill(healthy.mesh.part("modelserver")["pid"], signal.SIGKILL)
-
     def listed() -> tuple[str, str]:
         status, reply = healthy.mesh.call("GET", f"/v1/models/{MODEL}", key=healthy.key)
         assert status == 200, reply
         return reply["model"]["versions"][0]["state"], reply["modelServerProblem"]
 
-    until(lambda: listed()[0] == "VERSION_STATE_UNKNOWN", 5, "a state that says that nobody knows")
-    assert listed()[1]
+    with kept_down(healthy.mesh):
+        until(lambda: listed()[0] == "VERSION_STATE_UNKNOWN", 5, "a state that says that nobody knows")
+        assert listed()[1]
     until(lambda: listed() == ("VERSION_STATE_AVAILABLE", ""), RECOVERY_S, "the state after the restart")
 
 

@@ -101,6 +101,7 @@ def test_a_message_larger_than_the_setting_is_refused_as_such(server: LeanServer
             "MODEL_BUSY",
         ),
         (grpc.StatusCode.UNAVAILABLE, "Socket closed", Unavailable, "MODEL_SERVER_UNAVAILABLE"),
+        (grpc.StatusCode.CANCELLED, "stopping", Unavailable, "MODEL_SERVER_UNAVAILABLE"),
         (grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "a" not found.', FailedPrecondition, "SIGNATURE_NOT_FOUND"),
         (grpc.StatusCode.FAILED_PRECONDITION, "Could not find variable conv1", FailedPrecondition, "MODEL_FAILED"),
         (grpc.StatusCode.INTERNAL, "Blas GEMM launch failed", FailedPrecondition, "MODEL_FAILED"),
@@ -118,7 +119,9 @@ def test_every_status_of_the_model_server_has_a_reason(
         ask(client)
     assert refused.value.reason == reason
     # A caller learns what is wrong with its input or model, and of the mesh's inside nothing.
-    assert (text in refused.value.message) == (code not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED})
+    assert (text in refused.value.message) == (
+        code not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNIMPLEMENTED}
+    )
     assert (refused.value.retry_after is not None) == (reason in {"MODEL_OUT_OF_MEMORY", "MODEL_BUSY", "MODEL_SERVER_UNAVAILABLE"})
 
 
@@ -131,12 +134,15 @@ def test_what_is_not_served_is_not_found(client: ModelServer) -> None:
     assert refused.value.reason == "VERSION_NOT_SERVED"
 
 
-def test_a_call_that_found_nobody_is_tried_again(server: LeanServer, client: ModelServer) -> None:
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_a_call_that_found_nobody_or_a_stopping_server_is_tried_again(
+    server: LeanServer, client: ModelServer, code: grpc.StatusCode
+) -> None:
     failures = iter([1, 2, 3])
 
     def fail_three_times(inputs: Any) -> Any:
         if next(failures, None):
-            raise Refused(grpc.StatusCode.UNAVAILABLE, "restarting")
+            raise Refused(code, "restarting")
         return {"y": inputs["x"]}
 
     server.model = fail_three_times

@@ -26,8 +26,9 @@ class ServingChannel:
     """Calls to the replicas behind `target`: host:port, dns:///name:port for all addresses of a headless service, or
     ipv4:host:port,host:port. Calls go round robin over the replicas that answer.
 
-    A call that ends UNAVAILABLE is tried again, four times in all within its deadline: answers of models change nothing. A replica that
-    takes calls and is silent for `silence_s` is given up, and its calls go to the others. Threads share it.
+    A call that ends UNAVAILABLE, or that a stopping server gave up, is tried again, four times in all within its deadline: answers of
+    models change nothing. A replica that takes calls and is silent for `silence_s` is given up, and its calls go to the others. Threads
+    share it.
     """
 
     def __init__(self, target: str, *, max_message_bytes: int = MAX_MESSAGE_BYTES, silence_s: float = 6, renew_s: float = RENEW_S) -> None:
@@ -109,7 +110,8 @@ def _options(max_message_bytes: int, silence_s: float) -> list[tuple[str, Any]]:
         "initialBackoff": "0.05s",
         "maxBackoff": "1s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        # CANCELLED is what a server that is stopped says of the calls it was at; nobody here cancels calls that somebody waits for.
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     services = ["tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"]
     config = {

@@ -150,6 +150,10 @@ def explained(failure: MeshError, model: str, version: int | None) -> MeshError:
         return InvalidArgument("INPUT_REFUSED", f"{named} refused the input: {text}")
     if isinstance(failure, FailedPrecondition) and "signature" in text.lower():
         return FailedPrecondition("SIGNATURE_NOT_FOUND", f"{named}: {text}")
+    if isinstance(failure, UnknownError) and failure.status_code.name == "CANCELLED":
+        return Unavailable(
+            "MODEL_SERVER_UNAVAILABLE", "the model server was stopped meanwhile; try again in a moment", retry_after=_RETRY_AFTER_S
+        )
     if isinstance(failure, UnknownError) and failure.status_code.name == "UNIMPLEMENTED":
         return FailedPrecondition(
             "NOT_A_MODEL_SERVER", "what answers at the model server's address does not speak TensorFlow Serving's API"

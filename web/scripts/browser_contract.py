@@ -15,7 +15,7 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 from labelmesh.options.v1 import options_pb2  # noqa: F401  (makes its options known, so that they are kept)
 
-LEFT_OUT = ("buf/validate/", "google/api/")
+LEFT_OUT = ("buf/validate/", "google/api/annotations.proto", "google/api/http.proto")
 
 
 def browser_contract(full: bytes) -> descriptor_pb2.FileDescriptorSet:

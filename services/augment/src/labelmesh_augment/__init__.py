@@ -1,0 +1,1 @@
+"""Augmentation: pipelines of transforms over pictures and their labels."""

@@ -1,0 +1,1 @@
+"""Movement of pixels and labels: one map for both."""

@@ -1,0 +1,1 @@
+"""Pipelines: checked, drawn, carried out, kept."""

@@ -41,6 +41,8 @@ class Kind(Enum):
     CHOICE = 4
     # (red, green, blue), 0 to 255.
     COLOUR = 5
+    # 32 hex digits of `Draws.key`. Only in recipes (`Transform.drawn`), so the contract has no number for it.
+    KEY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Parameter:
     ranged: bool = False
     choices: tuple[str, ...] = ()
     logarithmic: bool = False
+    # Only in recipes: instead of one value, a list of none to this many.
+    many: int = 0
 
 
 class Draws(Protocol):
@@ -138,3 +142,5 @@ class Transform:
     further_pictures: int = 0
     # What is wrong with settings that are each within bounds: (parameter, description).
     check: Callable[[Values], Sequence[tuple[str, str]]] = field(default=lambda settings: ())
+    # The same for the values of a recipe's step, e.g. lists that should be of one length.
+    check_drawn: Callable[[Values], Sequence[tuple[str, str]]] = field(default=lambda drawn: ())

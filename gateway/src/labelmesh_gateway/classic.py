@@ -1,4 +1,4 @@
-"""What the classic interface says of itself: how to make a key, an example that works, what errors look like."""
+"""What the classic interfaces say of themselves: how to make a key, an example that works, what errors look like."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import jinja2
 from labelmesh_gateway.pages import SECURITY_HEADERS
 from labelmesh_gateway.reference import prose
 
-URLS = ("/inference", "/inference/", "/predict", "/inference/predict")
+URLS = {
+    "inference": ("/inference", "/inference/", "/predict", "/inference/predict"),
+    "augment": ("/augment", "/augment/"),
+}
+"""Where each of them tells how to use it."""
+ASKED_BY = {"/augment": "url"}
+"""Paths that are also those of calls, and the query parameter that makes it one."""
 _ADDRESS = "%REQ(X-FORWARDED-PROTO)%://%REQ(:AUTHORITY)%"
 _MARK = "\0address\0"
 
@@ -35,13 +41,14 @@ def instructions() -> tuple[Instructions, ...]:
         keep_trailing_newline=True,
     )
     environment.filters["prose"] = prose
-    text = environment.get_template("classic.txt.j2").render(address=_MARK)
-    page = environment.get_template("classic.html.j2").render(parts=_parts(text), address=_MARK)
     common = {**SECURITY_HEADERS, "cache-control": "no-cache", "vary": "accept"}
-    return (
-        Instructions(URLS, "text/html", as_format(page), {**common, "content-type": "text/html; charset=utf-8"}),
-        Instructions(URLS, "", as_format(text), {**common, "content-type": "text/plain; charset=utf-8"}),
-    )
+    forms: list[Instructions] = []
+    for name, urls in URLS.items():
+        text = environment.get_template(f"{name}.txt.j2").render(address=_MARK)
+        page = environment.get_template("classic.html.j2").render(parts=_parts(text), address=_MARK)
+        forms.append(Instructions(urls, "text/html", as_format(page), {**common, "content-type": "text/html; charset=utf-8"}))
+        forms.append(Instructions(urls, "", as_format(text), {**common, "content-type": "text/plain; charset=utf-8"}))
+    return tuple(forms)
 
 
 def _parts(text: str) -> list[tuple[str, str]]:

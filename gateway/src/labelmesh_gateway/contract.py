@@ -58,6 +58,11 @@ class Method:
     comment: str
 
     @property
+    def answers_file(self) -> bool:
+        """Whether JSON callers get a file or a page of any type instead of JSON."""
+        return self.output_type == "google.api.HttpBody"
+
+    @property
     def path(self) -> str:
         """As gRPC calls it: "/labelmesh.auth.v1.SessionService/SignIn"."""
         return f"/{self.service}/{self.name}"

@@ -102,7 +102,8 @@ def _status(schemas: Schemas) -> dict[str, Any]:
 
 
 def _tag(service: Service) -> str:
-    return service.name.rpartition(".")[2].removesuffix("Service")
+    name = service.name.rpartition(".")[2].removesuffix("Service")
+    return f"{name} {service.part}" if name == "Classic" else name
 
 
 def _operation(service: Service, method: Method, rule: HttpRule, schemas: Schemas) -> tuple[str, dict[str, Any]]:
@@ -120,7 +121,7 @@ def _operation(service: Service, method: Method, rule: HttpRule, schemas: Schema
         "tags": [_tag(service)],
         "security": _security(method),
         "responses": {
-            "200": {"description": "Done.", "content": {"application/json": {"schema": schemas.reference(method.output_type)}}},
+            "200": {"description": "Done.", "content": _answer(method, schemas)},
             **{status: {"$ref": f"#/components/responses/{status}"} for status in _ERRORS},
         },
     }
@@ -129,6 +130,12 @@ def _operation(service: Service, method: Method, rule: HttpRule, schemas: Schema
     if rule.body:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(method, rule, schemas, fields)}}}
     return path, operation
+
+
+def _answer(method: Method, schemas: Schemas) -> dict[str, Any]:
+    if method.answers_file:
+        return {"text/html": {"schema": {"type": "string"}}, "image/*": {}}
+    return {"application/json": {"schema": schemas.reference(method.output_type)}}
 
 
 def _parameter(field: Field, comment: str, place: str, schemas: Schemas) -> dict[str, Any]:

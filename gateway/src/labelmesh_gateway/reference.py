@@ -73,6 +73,7 @@ def _entry(verb: str, path: str, operation: dict[str, Any], document: dict[str, 
     )
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     resolved = _resolved(body, document) if body else {}
+    reply = operation["responses"]["200"]["content"].get("application/json")
     return Entry(
         verb=verb,
         path=path,
@@ -80,7 +81,7 @@ def _entry(verb: str, path: str, operation: dict[str, Any], document: dict[str, 
         parameters=parameters,
         body=tuple(_rows(resolved)),
         body_name=_target(body) if body else "",
-        reply=_target(operation["responses"]["200"]["content"]["application/json"]["schema"]),
+        reply=_target(reply["schema"]) if reply else "",
         example=_example(verb, path, operation, resolved),
     )
 

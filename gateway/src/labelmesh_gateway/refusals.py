@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 from dataclasses import dataclass
 
@@ -10,6 +11,23 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "labelmesh"
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>labelmesh</title>
+</head>
+<body>
+<main>
+<h1>{message}</h1>
+<p><a href="/">To the page of labelmesh</a>, where one signs in; then open this address again.</p>
+</main>
+</body>
+</html>
+"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,11 @@ class Refusal:
         if self.retry_after_s is not None:
             details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{self.retry_after_s}s"})
         return json.dumps({"code": self.code, "message": self.message, "details": details})
+
+    @property
+    def page(self) -> str:
+        """The same for a person, for a format string of Envoy (no percent sign in it). Its links work wherever the gateway is."""
+        return _PAGE.format(message=html.escape(f"{self.message[0].upper()}{self.message[1:]}."))
 
 
 def _details(text: str) -> str:
@@ -115,3 +138,6 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("response.code == 404", code_pb2.NOT_FOUND, "NO_SUCH_PATH", "nothing is served at this path", grpc=False),
 )
 """In order: the first whose expression holds words the reply. ext_authz's own denials are auth's words and pass unchanged."""
+
+DENIAL = Refusal("", code_pb2.UNAUTHENTICATED, "", "the session has ended, or may not do this: sign in again")
+"""What a page says where auth denied a call; programs get auth's own words."""

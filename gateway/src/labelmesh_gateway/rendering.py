@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from labelmesh_gateway import classic, contract, openapi, pages, reference
-from labelmesh_gateway.refusals import REFUSALS
+from labelmesh_gateway.refusals import DENIAL, REFUSALS
 from labelmesh_gateway.settings import SESSION_COOKIE, GatewaySettings, host_and_port
 
 PAGE_PATTERN = "/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?"
@@ -25,7 +25,7 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
     the contract has no upstream in the settings.
     """
     services = contract.services_of(contract.contract_files())
-    upstreams = {"auth": settings.auth, "labeling": settings.labeling, "inference": settings.inference}
+    upstreams = {"auth": settings.auth, "labeling": settings.labeling, "inference": settings.inference, "augment": settings.augment}
     for service in services:
         if service.part not in upstreams:
             raise ValueError(f"{service.name} is in the contract, but no upstream is set for {service.part!r}")
@@ -48,8 +48,10 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
         auth_ops=[host_and_port(endpoint) for endpoint in settings.auth_ops],
         objects=host_and_port(settings.objects),
         refusals=REFUSALS,
+        denial=DENIAL,
         static_files=static_files,
         instructions=classic.instructions(),
+        asked_by=classic.ASKED_BY,
         max_file_bytes=pages.MAX_FILE_BYTES,
     )
 

@@ -44,6 +44,7 @@ class GatewaySettings(BaseSettings):
     jwks_path: str = Field(default="/.well-known/jwks.json", pattern="^/")
     labeling: Endpoints = ("127.0.0.1:9002",)
     inference: Endpoints = ("127.0.0.1:9004",)
+    augment: Endpoints = ("127.0.0.1:9005",)
     objects: Endpoint = "127.0.0.1:9003"
     """The S3 server; presigned URLs must have been made for exactly this host and port."""
     objects_tls: bool = False
@@ -90,7 +91,7 @@ class GatewaySettings(BaseSettings):
     token_leeway_s: int = Field(default=1, ge=1, le=60)
     """How far the clocks of auth and the gateway may differ."""
 
-    @field_validator("auth", "auth_ops", "labeling", "inference", "public_origins", mode="before")
+    @field_validator("auth", "auth_ops", "labeling", "inference", "augment", "public_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

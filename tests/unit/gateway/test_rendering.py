@@ -23,6 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "auth": "a.example:1,b.example:2",
         "labeling": ("c.example:3", "d.example:4"),
         "inference": "e.example:6,f.example:7",
+        "augment": "g.example:8",
     },
     "other origins": {"public_origins": "https://one.example, http://127.0.0.1:5173"},
     "behind a proxy": {"trusted_hops": 1, "listen": "0.0.0.0:80"},
@@ -90,7 +91,7 @@ def test_envoy_accepts_tls_on_both_sides(tmp_path: Path, certificates: tuple[Pat
     path = write(settings, tmp_path / "out")
     assert validate(path) == ""
     clusters = {each["name"]: each for each in yaml.safe_load(path.read_text())["static_resources"]["clusters"]}
-    for part in ("auth", "labeling", "inference"):
+    for part in ("auth", "labeling", "inference", "augment"):
         tls = clusters[part]["transport_socket"]["typed_config"]["common_tls_context"]["tls_params"]
         assert tls == {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
 
@@ -187,7 +188,7 @@ def test_the_session_check_fails_closed_and_says_unavailable(default: dict[str, 
 
 def test_sick_replicas_are_left_out_and_never_panicked_into(default: dict[str, Any]) -> None:
     clusters = {each["name"]: each for each in default["static_resources"]["clusters"]}
-    for part in ("auth", "labeling", "inference"):
+    for part in ("auth", "labeling", "inference", "augment"):
         assert clusters[part]["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
         assert clusters[part]["health_checks"][0]["no_traffic_interval"] == "2s"
         budget = clusters[part]["circuit_breakers"]["thresholds"][0]["retry_budget"]
@@ -240,7 +241,23 @@ def test_rendering_again_leaves_nothing_of_an_older_page(tmp_path: Path, page: P
 def test_without_a_web_page_everything_else_is_rendered(tmp_path: Path) -> None:
     path = write(GatewaySettings(web_root=tmp_path / "missing"), tmp_path / "out")
     assert validate(path) == ""
-    assert not [route for route in routes(yaml.safe_load(path.read_text())) if route["match"].get("path") == "/"]
+    assert {route["name"] for route in routes(yaml.safe_load(path.read_text())) if route["match"].get("path") == "/"} == {"classic"}
+
+
+def test_the_classic_address_is_a_call_only_with_an_image_to_fetch(default: dict[str, Any]) -> None:
+    named = [route for route in routes(default) if route["name"] == "labelmesh.augment.v1.ClassicService/ClassicAugment"]
+    (json_call,) = [route for route in named if "safe_regex" in route["match"]]
+    assert json_call["match"]["query_parameters"] == [{"name": "url", "present_match": True}]
+    instructions = [route for route in routes(default) if route["name"] == "instructions" and route["match"]["path"] == "/augment/"]
+    assert len(instructions) == 2
+    assert all(routes(default).index(json_call) < routes(default).index(route) for route in instructions)
+
+
+def test_only_a_method_that_answers_files_may_say_its_status(default: dict[str, Any]) -> None:
+    speaking = {route["name"] for route in routes(default) if "envoy.filters.http.lua" in per_filter(route)}
+    assert speaking == {f"{method.service}/{method.name}" for method in METHODS if method.answers_file} != set()
+    (lua,) = [each for each in manager(default)["http_filters"] if each["name"] == "envoy.filters.http.lua"]
+    assert lua["disabled"] is True
 
 
 @pytest.mark.parametrize(

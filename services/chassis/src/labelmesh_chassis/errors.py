@@ -153,6 +153,8 @@ _TYPES: dict[grpc.StatusCode, type[MeshError]] = {
     )
 }
 
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
 
 def to_status(error: MeshError, *, request_id: str = "") -> status_pb2.Status:
     """The status that a client gets: the code, the sentence, and ErrorInfo, BadRequest, RetryInfo and RequestInfo where they apply."""
@@ -183,6 +185,12 @@ def error_of(failure: grpc.RpcError) -> MeshError:
     status = _status_of(call)
     if status is None:
         return _typed(code, code.name, message, (), {}, None)
+    return from_status(status)
+
+
+def from_status(status: status_pb2.Status) -> MeshError:
+    """The error that `to_status` made a status of."""
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
     info, bad_request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     retry_after: float | None = None
     for detail in status.details:

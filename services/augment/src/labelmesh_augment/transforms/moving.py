@@ -23,8 +23,8 @@ _MIRRORED = (
     "labels of boxes and polygons that are named there."
 )
 _MOVED = (
-    "A box becomes the smallest upright rectangle around what is visible of it, moved; an oriented one the smallest at any angle. Polygons are "
-    "moved and cut at the frame. Keypoints that leave it are kept as outside. Masks move without mixing values; 0 comes in."
+    "A box becomes the smallest upright rectangle around what is visible of it, moved; an oriented one the smallest at any angle. Polygons "
+    "are moved and cut at the frame. Keypoints that leave it are kept as outside. Masks move without mixing values; 0 comes in."
 )
 
 

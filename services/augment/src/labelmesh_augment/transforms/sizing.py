@@ -23,8 +23,8 @@ MAX_PIXELS = 100_000_000
 _TRIES = 10
 
 _CUT = (
-    "Boxes and polygons are cut at the border of the crop; those of which too little is left are dropped by the label rules. Keypoints that "
-    "lie outside of it are kept as outside. Masks are cut alike."
+    "Boxes and polygons are cut at the border of the crop; those of which too little is left are dropped by the label rules. Keypoints "
+    "that lie outside of it are kept as outside. Masks are cut alike."
 )
 _SCALED = "Boxes, polygons and keypoints are scaled exactly. Masks are scaled without mixing values."
 
@@ -346,7 +346,8 @@ RESIZE = Transform(
         Parameter(
             "mode",
             "By",
-            "longest, shortest: that side becomes as long as said, the other follows. exact: width and height as below, whatever shape it had.",
+            "longest, shortest: that side becomes as long as said, the other follows. exact: width and height as below, whatever shape it "
+            "had.",
             Kind.CHOICE,
             default="longest",
             choices=("longest", "shortest", "exact"),
@@ -370,8 +371,8 @@ LETTERBOX = Transform(
         _pixels(
             "stride",
             "Stride",
-            "0: the frame has exactly this size. Otherwise the bars are only as wide as it takes for width and height to be multiples of this, "
-            "as networks want that halve pictures several times (32 is usual).",
+            "0: the frame has exactly this size. Otherwise the bars are only as wide as it takes for width and height to be multiples of "
+            "this, as networks want that halve pictures several times (32 is usual).",
             0,
             most=1024,
         ),
@@ -394,10 +395,10 @@ PAD = Transform(
     name="pad",
     title="Pad",
     family=Family.SIZE,
-    summary="Adds borders, filled as the pipeline says: by pixels on each side, up to a smallest size, and up to a multiple. What these two add "
-    "is shared between both sides. As it stands it makes both sides multiples of 32.",
-    labels_summary="Boxes, polygons and keypoints move with the picture; masks are 0 in the borders. What an earlier step moved out of the frame "
-    "comes back in the borders.",
+    summary="Adds borders, filled as the pipeline says: by pixels on each side, up to a smallest size, and up to a multiple. What these "
+    "two add is shared between both sides. As it stands it makes both sides multiples of 32.",
+    labels_summary="Boxes, polygons and keypoints move with the picture; masks are 0 in the borders. What an earlier step moved out of the "
+    "frame comes back in the borders.",
     act=_pad,
     parameters=(
         *(

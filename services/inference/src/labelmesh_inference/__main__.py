@@ -18,10 +18,12 @@ from labelmesh.inference.v1 import (
     trainings_pb2,
     trainings_pb2_grpc,
 )
+from labelmesh_chassis.answers import sweep_answers
 from labelmesh_chassis.channels import open_channel
 from labelmesh_chassis.database import Database, migrate
 from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.fetching import fetch
+from labelmesh_chassis.housekeeping import Housekeeper, Sweep
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
 from labelmesh_chassis.objects import ObjectStore
 from labelmesh_chassis.server import MeshServer, ServerBuilder
@@ -30,9 +32,7 @@ from labelmesh_chassis.streams import Feed
 from labelmesh_chassis.telemetry import configure_logging
 from prometheus_client import CollectorRegistry
 
-from labelmesh_inference.answers import sweep_answers
 from labelmesh_inference.classic.servicer import ClassicServicer
-from labelmesh_inference.housekeeping import Housekeeper, Sweep
 from labelmesh_inference.labeling.wire import SERVICES as LABELING_SERVICES
 from labelmesh_inference.labeling.wire import Labeling
 from labelmesh_inference.predictions.album import Album
@@ -59,6 +59,7 @@ from labelmesh_inference.settings import InferenceSettings
 
 MIGRATIONS = "labelmesh_inference.migrations"
 _MIGRATION_LOCK = 0x696E666572
+_SWEEPING_LOCK = 0x696E66737765
 _SWEPT_AT_ONCE = 1000
 # Predictions come by the thousand, pictures are deleted one by one.
 _PREDICTIONS_SWEPT_AT_ONCE = 5000
@@ -87,7 +88,7 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     shadows = Shadows(database, shadow_calls, readers)
     album = Album(database, objects)
     store = PredictionStore(database, album)
-    housekeeper = Housekeeper(database, _sweeps(settings, store, album))
+    housekeeper = Housekeeper(database, _sweeps(settings, store, album), lock_key=_SWEEPING_LOCK)
     labeling_channel = open_channel(settings.labeling, LABELING_SERVICES)
     labeling = Labeling(labeling_channel)
     sources = Sources(labeling, objects, lambda url, most: fetch(url, max_bytes=most, timeout_s=_FETCH_S).content)

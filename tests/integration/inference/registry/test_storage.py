@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from labelmesh_chassis.answers import KEEP_DAYS, sweep_answers
 from labelmesh_chassis.database import Database
-from labelmesh_inference.answers import KEEP_DAYS, sweep_answers
-from labelmesh_inference.housekeeping import Housekeeper
+from labelmesh_chassis.housekeeping import Housekeeper
 from labelmesh_inference.predictions import tables as predictions_tables
 from labelmesh_inference.registry import tables as registry_tables
 from labelmesh_inference.registry.trainings import sweep_lost
@@ -61,7 +61,7 @@ def test_old_answers_are_forgotten_lost_trainings_written_down_and_the_rest_is_k
     def lost(connection: Connection) -> int:
         return sweep_lost(connection, limit=100)
 
-    keeper = Housekeeper(inference.database, [answers, lost])
+    keeper = Housekeeper(inference.database, [answers, lost], lock_key=1)
     keeper.sweep()
     keeper.sweep()
     assert [row.answer["training_id"] for row in inference.sql("SELECT answer FROM requests")] == [alive.training.id]
@@ -85,7 +85,7 @@ def test_a_round_goes_on_until_nothing_is_left_and_leaves_every_sweep_its_turn(i
         steps[1] += 1
         return 1
 
-    Housekeeper(inference.database, [bounded]).sweep()
+    Housekeeper(inference.database, [bounded], lock_key=1).sweep()
     assert left == [0]
-    Housekeeper(inference.database, [endless, last], interval_s=0.2).sweep()
+    Housekeeper(inference.database, [endless, last], lock_key=1, interval_s=0.2).sweep()
     assert steps[0] > 1 and steps[1] == 1

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+from labelmesh_chassis.answers import Request, find_answer, fingerprint, reserve, store_answer
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import DeadlineExceeded, FailedPrecondition, MeshError, Unavailable
 from sqlalchemy import Connection
 
 from labelmesh_inference.access import Caller
-from labelmesh_inference.answers import Request, find_answer, fingerprint, reserve, store_answer
 from labelmesh_inference.registry import revisions
 from labelmesh_inference.registry.registry import Registry, ServedVersions
 from labelmesh_inference.registry.routing import Routing, Shadow, Split, no_such_version, traffic_in_words

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from labelmesh_chassis.answers import Request, find_answer, fingerprint, reserve, store_answer
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import FailedPrecondition, InvalidArgument, Unavailable
 from sqlalchemy import Connection
 
 from labelmesh_inference.access import Caller
-from labelmesh_inference.answers import Request, find_answer, fingerprint, reserve, store_answer
 from labelmesh_inference.manifest import ModelManifest
 from labelmesh_inference.registry import trainings
 from labelmesh_inference.registry.checks import AskedServer, Check, Checked, Outcome, check_model

@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID, uuid4
 
+from labelmesh_chassis.answers import Request, find_answer, fingerprint, reserve, store_answer
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from labelmesh_chassis.pages import Page, number_position, page_of, page_size
@@ -22,7 +23,6 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.dialects.postgresql import insert
 
 from labelmesh_inference.access import Caller
-from labelmesh_inference.answers import Request, find_answer, fingerprint, reserve, store_answer
 from labelmesh_inference.registry.registry import ServedVersions
 from labelmesh_inference.registry.tables import EPOCHS
 from labelmesh_inference.registry.versions import has_versions, last_number, lock_model

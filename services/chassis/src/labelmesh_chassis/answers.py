@@ -1,4 +1,8 @@
-"""Exactly once: a call that carries a request_id is carried out one time, and sent again it gets the answer of that time."""
+"""Exactly once: a call that carries a request_id is carried out one time, and sent again it gets the answer of that time.
+
+A service that uses it has a table `requests` with the columns request_id (its primary key), caller_id, method, fingerprint, answer (jsonb)
+and created_at.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from labelmesh_chassis.errors import InvalidArgument
 from sqlalchemy import Connection, text
+
+from labelmesh_chassis.errors import InvalidArgument
 
 # The time that an answer can be had again, in days.
 KEEP_DAYS = 7

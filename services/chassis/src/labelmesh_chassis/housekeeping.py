@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from labelmesh_chassis.database import Database
-from labelmesh_chassis.errors import MeshError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from labelmesh_chassis.database import Database
+from labelmesh_chassis.errors import MeshError
+
 _log = logging.getLogger(__name__)
-_LOCK_KEY = 0x696E66737765
 _MINE = text("SELECT pg_try_advisory_xact_lock(:key)")
 
 # Clears away up to a number of things in the transaction it is given, and says how many these were.
@@ -21,11 +21,15 @@ Sweep = Callable[[Connection], int]
 
 
 class Housekeeper:
-    """Runs every sweep in rounds, `interval_s` seconds after one another, between `start` and `stop`."""
+    """Runs every sweep in rounds, `interval_s` seconds after one another, between `start` and `stop`.
 
-    def __init__(self, database: Database, sweeps: Sequence[Sweep], *, interval_s: float = 60) -> None:
+    `lock_key` names the service to the database: of its processes, one sweeps at a time.
+    """
+
+    def __init__(self, database: Database, sweeps: Sequence[Sweep], *, lock_key: int, interval_s: float = 60) -> None:
         self._database = database
         self._sweeps = tuple(sweeps)
+        self._lock_key = lock_key
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -50,7 +54,7 @@ class Housekeeper:
 
     def _step(self, sweep: Sweep) -> int:
         with self._database.connection() as connection:
-            return sweep(connection) if connection.execute(_MINE, {"key": _LOCK_KEY}).scalar_one() else 0
+            return sweep(connection) if connection.execute(_MINE, {"key": self._lock_key}).scalar_one() else 0
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):

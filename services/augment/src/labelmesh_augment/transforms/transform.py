@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -100,8 +101,17 @@ Draw = Callable[[Values, Draws, Scene], Values]
 Act = Callable[[Values, Size, Sequence[Size]], Sequence[Effect]]
 
 
+def draw_number(parameter: Parameter, value: tuple[float, float], draws: Draws) -> float:
+    """Evenly out of the range; by factors where it is `logarithmic`, so that half as much comes as often as twice as much."""
+    low, high = float(value[0]), float(value[1])
+    if not parameter.logarithmic or low <= 0:
+        return draws.uniform(low, high)
+    # Rounding must not lead past the ends.
+    return min(max(math.exp(draws.uniform(math.log(low), math.log(high))), low), high)
+
+
 def draw_each(parameters: Sequence[Parameter]) -> Draw:
-    """Draws every ranged parameter evenly by itself, in their order, and takes the others as they are."""
+    """Draws every ranged parameter by itself (`draw_number`), in their order, and takes the others as they are."""
 
     def draw(settings: Values, draws: Draws, scene: Scene) -> Values:
         drawn: dict[str, Value] = {}
@@ -112,7 +122,7 @@ def draw_each(parameters: Sequence[Parameter]) -> Draw:
             elif parameter.kind is Kind.INTEGER:
                 drawn[parameter.name] = draws.integer(int(value[0]), int(value[1]))
             else:
-                drawn[parameter.name] = draws.uniform(float(value[0]), float(value[1]))
+                drawn[parameter.name] = draw_number(parameter, value, draws)
         return drawn
 
     return draw

@@ -50,7 +50,8 @@ def draw(pipeline: Pipeline, origin: Origin, staging: Staging, labels: Labels, f
         if not labels.boxes and not any(its_labels.boxes for _, its_labels in further):
             return _NO_BOXES
         others = [(size, replace(its_labels, masks=())) for size, its_labels in further]
-        return track(staging.stages(), start, masks_left_out, others).bounds()
+        bounds: NDArray[np.float64] = track(staging.stages(), start, masks_left_out, others).bounds()
+        return bounds
 
     steps: list[DrawnStep] = []
     for step, path in _chosen(pipeline.steps, (), origin):
@@ -101,6 +102,7 @@ class _Scene(Scene):
     """What a step finds; labels are followed only for one that asks where boxes are."""
 
     __slots__ = ("_ask",)
+    _ask: Callable[[], NDArray[np.float64]]
 
     def __init__(self, size: Size, ask: Callable[[], NDArray[np.float64]], further: tuple[Size, ...]) -> None:
         object.__setattr__(self, "size", size)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from labelmesh_augment.geometry.labels import Dropped, LabelRules, Labels
@@ -16,7 +15,7 @@ from labelmesh_augment.pipelines import toning
 from labelmesh_augment.pipelines.mixing import mix
 from labelmesh_augment.pipelines.pipeline import Fill
 from labelmesh_augment.pipelines.stages import Move, Stage, Tone, track
-from labelmesh_augment.transforms.effects import ColourMatrix, Cover, Mix, PixelStep
+from labelmesh_augment.transforms.effects import ColourMatrix, Cover, Mix, PixelStep, Tones
 
 # What a stage does to a frame, and whether the frame is of a picture that has colours.
 FrameChange = Callable[[Frame, int], Frame]
@@ -66,16 +65,14 @@ def _change(stage: Stage, fill: Fill, further: Sequence[Picture], white: int, co
         case Cover(_, paint):
             return lambda frame, index: _recoloured(frame, paint, colourful)
         case Mix():
-            return lambda frame, index: mix(
-                frame, [other.frames[index % len(other.frames)] for other in further], stage, fill, colourful=colourful
-            )
+            return lambda frame, index: mix(frame, [_moment(other, index) for other in further], stage, fill, colourful=colourful)
     raise AssertionError(stage)
 
 
 class _Toning:
     """Looks values up in a table, which is made when the first frame shows what it is for."""
 
-    def __init__(self, changes: Sequence[toning.Tones], white: int, colourful: bool) -> None:
+    def __init__(self, changes: Sequence[Tones], white: int, colourful: bool) -> None:
         self._table = toning.table(changes, white, gray=not colourful)
 
     def __call__(self, frame: Frame, index: int) -> Frame:
@@ -103,3 +100,8 @@ def _recoloured(frame: Frame, change: Callable[[NDArray[Any]], NDArray[Any]], ne
     if not needs_colour or not frame.gray:
         return frame.with_pixels(change(frame.colour), frame.alpha)
     return frame.with_pixels(change(cv2.cvtColor(frame.colour, cv2.COLOR_GRAY2BGR)), frame.alpha)
+
+
+def _moment(picture: Picture, index: int) -> Frame:
+    """The frame that shows beside this one of the first picture; a further one that moves starts over at its end."""
+    return picture.frames[index % len(picture.frames)]

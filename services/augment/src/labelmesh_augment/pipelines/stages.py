@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from labelmesh_chassis.errors import FailedPrecondition
 
-from labelmesh_augment.geometry.labels import Labels
 from labelmesh_augment.geometry.following import Track
+from labelmesh_augment.geometry.labels import Labels
 from labelmesh_augment.geometry.motion import Motion
 from labelmesh_augment.pictures.picture import Size
 from labelmesh_augment.pipelines.pipeline import DrawnStep
@@ -42,7 +42,10 @@ Stage = Move | Tone | ColourMatrix | PixelStep | Cover | Mix
 
 
 class Staging:
-    """Takes the effects of one step after the other, and puts them together. Raises FailedPrecondition (RESULT_TOO_LARGE) before any work."""
+    """Takes the effects of one step after the other, and puts them together.
+
+    Raises FailedPrecondition (RESULT_TOO_LARGE) where a step would make too large a picture: before any work is done.
+    """
 
     def __init__(self, size: Size, frames: int = 1, further: Sequence[Size] = ()) -> None:
         self.size = size

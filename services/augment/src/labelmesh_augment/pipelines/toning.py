@@ -24,7 +24,7 @@ def table(changes: Sequence[Tones], white: int, *, gray: bool) -> NDArray[Any]:
     if gray or all(len(change.curves) == 1 for change in changes):
         for change in changes:
             results = [np.clip(curve(levels), 0.0, 1.0) for curve in change.curves]
-            levels = results[0] if len(results) == 1 else sum(results) / len(results)
+            levels = results[0] if len(results) == 1 else np.mean(results, axis=0)
         return _rounded(levels, white)
     channels = [levels, levels, levels]
     for change in changes:
@@ -41,7 +41,8 @@ def look_up(pixels: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
         looked_up: NDArray[Any] = cv2.LUT(pixels, values if values.ndim == 1 else values[:, np.newaxis, :])
         return looked_up
     if values.ndim == 1:
-        return values[pixels]
+        found: NDArray[Any] = values[pixels]
+        return found
     return np.stack([values[pixels[:, :, channel], channel] for channel in range(3)], axis=2)
 
 

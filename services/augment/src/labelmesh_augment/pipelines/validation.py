@@ -214,15 +214,15 @@ def _amount(steps: Sequence[Step]) -> Iterator[Finding]:
 
 
 def _fill(fill: Fill) -> Iterator[Finding]:
-    if fill.colour is not None and (len(fill.colour) != 3 or any(not 0 <= value <= 255 for value in fill.colour)):
+    # What comes over the wire may have another number of values than the type says.
+    colour: Sequence[int] | None = fill.colour
+    if colour is not None and (len(colour) != 3 or any(not 0 <= value <= 255 for value in colour)):
         yield Finding("fill_colour", "A colour is three whole numbers from 0 to 255, [red, green, blue], or left out for black.")
 
 
 def _output(output: Output) -> Iterator[Finding]:
     if not 0 <= output.quality <= 100:
-        yield Finding(
-            "output.quality", f"{output.quality} is out of bounds; it can be 1 to 100, or 0 for the quality of the file that comes in."
-        )
+        yield Finding("output.quality", f"{output.quality} is out of bounds; it can be 1 to 100, or 0 for that of the input.")
 
 
 def _rules(rules: LabelRules) -> Iterator[Finding]:
@@ -239,9 +239,7 @@ def _rules(rules: LabelRules) -> Iterator[Finding]:
             yield Finding(f"labels.mirror_pairs[{index}]", f"Both names are {pair[0][:64]!r}; a pair is two names that change places.")
         for name in dict.fromkeys(pair):
             if name in seen:
-                yield Finding(
-                    f"labels.mirror_pairs[{index}]", f"{name[:64]!r} stands in pair {seen[name]} already; a name has one partner."
-                )
+                yield Finding(f"labels.mirror_pairs[{index}]", f"{name[:64]!r} stands in pair {seen[name]}, too; a name has one partner.")
             seen.setdefault(name, index)
 
 

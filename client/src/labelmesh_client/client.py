@@ -14,6 +14,7 @@ from labelmesh.auth.v1 import sessions_pb2
 from labelmesh_client import predictions, projects
 from labelmesh_client.accounts import ApiKeys, Users
 from labelmesh_client.address import LOCAL_ADDRESS, Address, parse_address
+from labelmesh_client.augmentations import Augmentations
 from labelmesh_client.connection import Connection
 from labelmesh_client.credentials import Credentials, choose_credentials
 from labelmesh_client.downloads import fetch
@@ -21,6 +22,7 @@ from labelmesh_client.errors import ConfigurationError, NotFound
 from labelmesh_client.images import MAX_FILE_BYTES
 from labelmesh_client.inputs import Input
 from labelmesh_client.models import Models
+from labelmesh_client.pipelines import Pipelines
 from labelmesh_client.predictions import Answer, Prediction, Predictions, Question
 from labelmesh_client.predictionstream import predict_stream
 from labelmesh_client.projects import LabelClass, Project
@@ -77,6 +79,8 @@ class Client:
         self.models = Models(self.services)
         self.trainings = Trainings(self.services)
         self.predictions = Predictions(self.services)
+        self.pipelines = Pipelines(self.services)
+        self.augmentations = Augmentations(self.services)
 
     def __enter__(self) -> Client:
         return self

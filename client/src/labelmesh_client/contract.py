@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
+from labelmesh.augment.v1 import augmentations_pb2, pipelines_pb2
 from labelmesh.auth.v1 import api_keys_pb2, sessions_pb2, users_pb2
 from labelmesh.inference.v1 import models_pb2, predictions_pb2, scoring_pb2, trainings_pb2
 from labelmesh.labeling.v1 import annotations_pb2, images_pb2, projects_pb2, statistics_pb2
@@ -24,6 +25,8 @@ _FILES = (
     predictions_pb2,
     scoring_pb2,
     trainings_pb2,
+    augmentations_pb2,
+    pipelines_pb2,
 )
 
 

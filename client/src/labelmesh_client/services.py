@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labelmesh.augment.v1 import augmentations_pb2_grpc, pipelines_pb2_grpc
 from labelmesh.auth.v1 import api_keys_pb2_grpc, sessions_pb2_grpc, users_pb2_grpc
 from labelmesh.inference.v1 import models_pb2_grpc, predictions_pb2_grpc, scoring_pb2_grpc, trainings_pb2_grpc
 from labelmesh.labeling.v1 import annotations_pb2_grpc, images_pb2_grpc, projects_pb2_grpc, statistics_pb2_grpc
@@ -26,3 +27,5 @@ class Services:
         self.predictions = predictions_pb2_grpc.PredictionServiceStub(channel)
         self.scoring = scoring_pb2_grpc.ScoringServiceStub(channel)
         self.trainings = trainings_pb2_grpc.TrainingServiceStub(channel)
+        self.pipelines = pipelines_pb2_grpc.PipelineServiceStub(channel)
+        self.augmentations = augmentations_pb2_grpc.AugmentationServiceStub(channel)

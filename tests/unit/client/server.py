@@ -14,6 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
+from labelmesh.augment.v1 import augmentations_pb2, pipelines_pb2
 from labelmesh.auth.v1 import api_keys_pb2, sessions_pb2, users_pb2
 from labelmesh.inference.v1 import models_pb2, predictions_pb2, scoring_pb2, trainings_pb2
 from labelmesh.labeling.v1 import annotations_pb2, images_pb2, projects_pb2, statistics_pb2
@@ -23,6 +24,7 @@ _FILES = (
     *(api_keys_pb2, sessions_pb2, users_pb2),
     *(annotations_pb2, images_pb2, projects_pb2, statistics_pb2),
     *(models_pb2, predictions_pb2, scoring_pb2, trainings_pb2),
+    *(augmentations_pb2, pipelines_pb2),
 )
 _METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method for file in _FILES for service in file.DESCRIPTOR.services_by_name.values() for method in service.methods

@@ -146,7 +146,8 @@ RUN: dict[str, Callable[[Sequence[str]], list[Outcome]]] = {
     "types": types,
     "web": web,
     "unit": _pytest("unit", "-n", "2"),
-    "integration": _pytest("integration"),
+    # A file is run by one worker: its tests may share what it started.
+    "integration": _pytest("integration", "-n", "2", "--dist", "loadfile"),
     "e2e": e2e,
 }
 

@@ -94,8 +94,9 @@ def _number(parameter: Parameter, given: Any) -> float:
 def _choice(parameter: Parameter, given: Any) -> str:
     # A number may stand for a choice that is written as one.
     if isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < _INFINITE and given == int(given):
-        given = str(int(given))
-    if isinstance(given, str) and given in parameter.choices:
+        if str(int(given)) in parameter.choices:
+            return str(int(given))
+    elif isinstance(given, str) and given in parameter.choices:
         return given
     hint = did_you_mean(given, parameter.choices) if isinstance(given, str) else ""
     raise Unfit(f"{_shown(given)} is not one of the choices {', '.join(parameter.choices)}.{hint if 'Did' in hint else ''}")

@@ -29,7 +29,7 @@ _MOVED = (
 
 
 def turned_size(size: Size, degrees: float) -> Size:
-    """Of the smallest upright frame that holds all of a turned one. Raises InvalidArgument (RESULT_TOO_LARGE)."""
+    """Of the smallest upright frame that holds all of a turned one. Raises FailedPrecondition (RESULT_TOO_LARGE)."""
     reach = np.abs(turn(degrees)[:2, :2]) @ np.array([size.width, size.height], dtype=np.float64)
     # What rounding adds must not cost a row of pixels.
     return result_size(math.ceil(reach[0] - 1e-6), math.ceil(reach[1] - 1e-6))

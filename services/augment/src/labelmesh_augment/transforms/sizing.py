@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from labelmesh_chassis.errors import InvalidArgument
+from labelmesh_chassis.errors import FailedPrecondition
 from numpy.typing import NDArray
 
 from labelmesh_augment.pictures.picture import Size
@@ -23,10 +23,10 @@ _SCALED = "Boxes, polygons and keypoints are scaled exactly. Masks are scaled wi
 
 
 def result_size(width: int, height: int) -> Size:
-    """A size that a result can have: at least 1 each. Raises InvalidArgument (RESULT_TOO_LARGE)."""
+    """A size that a result can have: at least 1 each. Raises FailedPrecondition (RESULT_TOO_LARGE)."""
     width, height = max(width, 1), max(height, 1)
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise InvalidArgument(
+        raise FailedPrecondition(
             "RESULT_TOO_LARGE",
             f"The result would be {width} x {height} pixels; its sides can have at most {MAX_SIDE:,} pixels and all of it {MAX_PIXELS:,}. "
             "Make it smaller, or make the picture smaller before this step.",
@@ -35,7 +35,7 @@ def result_size(width: int, height: int) -> Size:
 
 
 def scaled(size: Size, factor: float) -> Size:
-    """Rounded to whole pixels, at least 1. Raises InvalidArgument (RESULT_TOO_LARGE)."""
+    """Rounded to whole pixels, at least 1. Raises FailedPrecondition (RESULT_TOO_LARGE)."""
     # A factor can be so large that the product is no whole number any more.
     return result_size(round(min(size.width * factor, 1e9)), round(min(size.height * factor, 1e9)))
 

@@ -132,7 +132,7 @@ def test_a_version_that_is_not_known_is_refused() -> None:
 
 def test_findings_have_an_end() -> None:
     steps = tuple(Step("nothing", parameters={str(number): 1 for number in range(50)}) for _ in range(90))
-    assert len(check(Pipeline(steps + (Step("rotate", parameters={str(number): 1 for number in range(5000)}),))).findings) <= 100
+    assert len(check(Pipeline((*steps, Step("rotate", parameters={str(number): 1 for number in range(5000)})))).findings) <= 100
 
 
 def test_choices_that_can_never_be_made_are_errors() -> None:

@@ -58,7 +58,10 @@ def draw(pipeline: Pipeline, origin: Origin, staging: Staging, labels: Labels, f
         transform = CATALOGUE[step.transform]
         draws = origin.draws((*path, _WHAT))
         scene = _Scene(staging.size, boxes, sizes)
-        drawn = DrawnStep(step.transform, (transform.draw or draw_each(transform.parameters))(step.parameters, draws, scene), path)
+        values = (transform.draw or draw_each(transform.parameters))(step.parameters, draws, scene)
+        drawn = DrawnStep(
+            step.transform, {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}, path
+        )
         staging.add(drawn)
         steps.append(drawn)
     return Recipe(tuple(steps), pipeline.fill, pipeline.labels, pipeline.output, versions())

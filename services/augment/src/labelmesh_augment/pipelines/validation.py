@@ -116,9 +116,8 @@ class _Steps:
             hint = values.did_you_mean(step.transform, tuple(CATALOGUE))
             self._error(f"{place}.transform", f"There is no transform {step.transform[:64]!r}.{hint}")
             return step
-        if transform.further_pictures and self._further is not None and self._further < transform.further_pictures:
-            few = f"takes {transform.further_pictures} further pictures; there are {self._further}"
-            self._warn(f"{place}.transform", f"{transform.name} {few}, so it does nothing.")
+        if transform.further_pictures and self._further == 0:
+            self._warn(f"{place}.transform", f"{transform.name} takes further pictures; without any it does nothing.")
         settings = self._settings(transform, step.parameters, f"{place}.parameters")
         inner = self._held(transform, step, place)
         return Step(step.transform, step.probability, settings, inner)

@@ -51,7 +51,7 @@ def drawn(parameter: Parameter, given: Any) -> Value:
 def did_you_mean(name: str, names: Sequence[str]) -> str:
     """A sentence with the names that are most like it, or with all of them where there are few; empty otherwise."""
     shown = f"{name[:64]}"
-    close = get_close_matches(shown.lower(), names, n=3, cutoff=0.6)
+    close = get_close_matches(shown.lower(), names, n=2, cutoff=0.75)
     if close:
         return f" Did you mean {' or '.join(close)}?"
     if names and len(names) <= 12:

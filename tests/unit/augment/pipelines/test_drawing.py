@@ -21,16 +21,12 @@ from labelmesh_augment.transforms.transform import Family
 from labelmesh_chassis.errors import FailedPrecondition
 
 SHA = "ab" * 32
+FRAME, NOTHING = Size(64, 48), Labels()
 SINGLE = [name for name, transform in CATALOGUE.items() if transform.family is not Family.COMPOSITION]
 
 
 def drawn(
-    steps: Sequence[Step],
-    copy: int = 0,
-    *,
-    size: Size = Size(64, 48),
-    labels: Labels = Labels(),
-    further: Sequence[tuple[Size, Labels]] = (),
+    steps: Sequence[Step], copy: int = 0, *, size: Size = FRAME, labels: Labels = NOTHING, further: Sequence[tuple[Size, Labels]] = ()
 ) -> Recipe:
     staging = Staging(size, 1, [other for other, _ in further])
     return draw(normalised(Pipeline(tuple(steps))), Origin(7, SHA, copy), staging, labels, further)

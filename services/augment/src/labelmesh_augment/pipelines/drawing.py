@@ -59,9 +59,8 @@ def draw(pipeline: Pipeline, origin: Origin, staging: Staging, labels: Labels, f
         draws = origin.draws((*path, _WHAT))
         scene = _Scene(staging.size, boxes, sizes)
         values = (transform.draw or draw_each(transform.parameters))(step.parameters, draws, scene)
-        drawn = DrawnStep(
-            step.transform, {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}, path
-        )
+        told = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        drawn = DrawnStep(step.transform, told, path)
         staging.add(drawn)
         steps.append(drawn)
     return Recipe(tuple(steps), pipeline.fill, pipeline.labels, pipeline.output, versions())

@@ -1,0 +1,1 @@
+"""Augmenting for callers: one picture, small ones, or a stream of them."""

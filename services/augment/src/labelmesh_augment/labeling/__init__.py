@@ -1,0 +1,1 @@
+"""Labeling, as this service calls it."""

@@ -1,0 +1,1 @@
+"""What crosses to worker processes, and what they do."""

@@ -7,6 +7,7 @@ import "./styles/labeling.css";
 import "./styles/pages.css";
 import "./styles/models.css";
 import "./styles/predict.css";
+import "./styles/augment.css";
 import { type App, AppProvider } from "./app";
 import { Desk } from "./labeling/desk";
 import { connectMesh, type Mesh } from "./rpc/mesh";

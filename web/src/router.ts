@@ -9,6 +9,7 @@ export type Place =
   | { readonly at: "manage"; readonly projectId: string }
   | { readonly at: "predict" }
   | { readonly at: "models"; readonly model?: string }
+  | { readonly at: "augment" }
   | { readonly at: "admin"; readonly section: AdminSection }
   | { readonly at: "nowhere" };
 
@@ -20,6 +21,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Reads a place from an address; what means nothing is "nowhere". */
 export function placeOf(hash: string): Place {
+  // Only this place takes parameters: what is shown there can be linked to.
+  if (/^#?\/?augment\/?(\?|$)/.test(hash)) return { at: "augment" };
   const parts = hash
     .replace(/^#?\/?/, "")
     .split("/")
@@ -57,6 +60,8 @@ export function addressOf(place: Place): string {
       return "#/predict";
     case "models":
       return place.model === undefined ? "#/models" : `#/models/${place.model}`;
+    case "augment":
+      return "#/augment";
     case "projects":
       return "#/projects";
     case "nowhere":
@@ -70,6 +75,21 @@ globalThis.addEventListener?.("hashchange", () => {
 });
 
 export const place = computed(() => placeOf(hash.value));
+
+/** The parameters of the place, without the question mark; empty where there are none. */
+export const parameters = computed(() => parametersOf(hash.value));
+
+export function parametersOf(hash: string): string {
+  const start = hash.indexOf("?");
+  return start < 0 ? "" : hash.slice(start + 1);
+}
+
+/** Puts other parameters to the present place, without another step in the history. */
+export function replaceParameters(text: string): void {
+  const bare = location.hash.split("?")[0] ?? "";
+  history.replaceState(null, "", text === "" ? bare : `${bare}?${text}`);
+  hash.value = location.hash;
+}
 
 /** True when the person came to the page itself, not to a place in it: a single project is opened right away then. */
 export const justCame = computed(() => hash.value.replace(/^#?\/?/, "") === "");

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { AccountMenu } from "./account/menu";
 import { AdminPage } from "./admin/page";
 import { useApp } from "./app";
+import { AugmentPage } from "./augment/page";
 import { Role, type User } from "./gen/labelmesh/auth/v1/users_pb";
 import { LabelPage } from "./labeling/page";
 import { ModelsPage } from "./models/page";
@@ -58,11 +59,16 @@ function Frame(props: { user: User }): JSX.Element {
         Skip to the content
       </button>
       <TopBar user={props.user} here={here} />
-      <main id="main" ref={main} tabIndex={-1} class={here.at === "label" ? "label-main" : "page-main"} key={key}>
+      <main id="main" ref={main} tabIndex={-1} class={frameOf(here)} key={key}>
         <Page here={here} user={props.user} />
       </main>
     </>
   );
+}
+
+function frameOf(here: Place): string {
+  if (here.at === "label") return "label-main";
+  return here.at === "augment" ? "page-main augment-main" : "page-main";
 }
 
 function Page(props: { here: Place; user: User }): JSX.Element {
@@ -85,6 +91,8 @@ function Page(props: { here: Place; user: User }): JSX.Element {
       return <PredictPage user={user} />;
     case "models":
       return <ModelsPage user={user} model={here.model ?? null} />;
+    case "augment":
+      return <AugmentPage user={user} />;
     case "nowhere":
       return <Nowhere />;
   }
@@ -149,6 +157,9 @@ function TopBar(props: { user: User; here: Place }): JSX.Element {
         </Tab>
         <Tab to={{ at: "models" }} here={here} aside={projectId !== null}>
           Models
+        </Tab>
+        <Tab to={{ at: "augment" }} here={here} aside={projectId !== null}>
+          Augment
         </Tab>
         {projectId === null && manager && (
           <Tab to={{ at: "admin", section: includes(user.role, Role.ADMIN) ? "users" : "keys" }} here={here}>

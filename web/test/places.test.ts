@@ -13,6 +13,7 @@ test("every place has an address that leads back to it", () => {
     { at: "admin", section: "audit" },
     { at: "predict" },
     { at: "models" },
+    { at: "augment" },
     { at: "models", model: "mega-detector_v4.1" },
   ];
   for (const place of places) expect(placeOf(addressOf(place))).toEqual(place);

@@ -19,6 +19,9 @@ const SCOPES = [
   { scope: "inference.read", text: "Read models, trainings and stored predictions" },
   { scope: "inference.predict", text: "Ask models, and say whether they were right" },
   { scope: "inference.manage", text: "Register models, train, move aliases and traffic" },
+  { scope: "augment.read", text: "Read transforms and saved pipelines, and check pipelines" },
+  { scope: "augment.apply", text: "Augment pictures" },
+  { scope: "augment.manage", text: "Save and delete pipelines of projects" },
 ];
 const DAY_MS = 86_400_000;
 const LIFETIMES = [
@@ -48,7 +51,9 @@ export function ApiKeysSection(): JSX.Element {
           New key
         </button>
       </header>
-      <p class="lead">For programs that label, import, prioritise, train or ask models. A key can do no more than its owner.</p>
+      <p class="lead">
+        For programs that label, import, prioritise, train, ask models or augment pictures. A key can do no more than its owner.
+      </p>
       <Trouble problem={keys.problem} />
       {!keys.value && !keys.problem && <Waiting what="Loading keys…" />}
       {keys.value?.length === 0 && <p class="quiet-text">There is no key yet.</p>}
@@ -63,6 +68,14 @@ function stateOf(key: ApiKey): "active" | "revoked" | "expired" {
   if (key.revokeTime) return "revoked";
   const expires = timeMs(key.expireTime);
   return expires !== null && expires <= Date.now() ? "expired" : "active";
+}
+
+/** What stands in the table: labeling is what most keys are for. */
+function shortScope(scope: string): string {
+  return scope
+    .replace(/^labeling\./, "")
+    .replace(/^inference\./, "models: ")
+    .replace(/^augment\./, "augmentation: ");
 }
 
 function KeyTable(props: { keys: readonly ApiKey[]; onRevoke: (key: ApiKey) => void }): JSX.Element {
@@ -89,7 +102,7 @@ function KeyTable(props: { keys: readonly ApiKey[]; onRevoke: (key: ApiKey) => v
                 {key.displayName}
                 <code class="second-line">{key.prefix}…</code>
               </th>
-              <td>{key.scopes.map((scope) => scope.replace(/^labeling\./, "").replace(/^inference\./, "models: ")).join(", ")}</td>
+              <td>{key.scopes.map(shortScope).join(", ")}</td>
               <td>
                 <span class={`badge ${state === "active" ? "badge-done" : "badge-closed"}`}>{state}</span>
               </td>

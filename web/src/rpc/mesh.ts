@@ -1,6 +1,8 @@
 // The mesh as the page calls it: one client per service over gRPC-Web, same origin, the session in a cookie that no script can read.
 import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { AugmentationService } from "../gen/labelmesh/augment/v1/augmentations_pb";
+import { PipelineService } from "../gen/labelmesh/augment/v1/pipelines_pb";
 import { ApiKeyService } from "../gen/labelmesh/auth/v1/api_keys_pb";
 import { SecurityService } from "../gen/labelmesh/auth/v1/security_pb";
 import { SessionService } from "../gen/labelmesh/auth/v1/sessions_pb";
@@ -21,8 +23,8 @@ const DEADLINE_MS = 10_000;
 /** Calls that shall arrive even when the page is closed meanwhile: labels, leases given back, signing out. */
 const OUTLIVES_THE_PAGE = [`/${AnnotationService.typeName}/`, `/${SessionService.typeName}/SignOut`];
 
-/** Labeling goes on without models: these services being away, or a model being slow, does not mean that the server is. */
-const MAY_BE_AWAY_ALONE = "labelmesh.inference.";
+/** Labeling goes on without models and augmentation: these services being away, or slow, does not mean that the server is. */
+const MAY_BE_AWAY_ALONE = ["labelmesh.inference.", "labelmesh.augment."];
 
 /** What the page wants to know of every call. */
 export interface CallObserver {
@@ -46,6 +48,8 @@ export interface Mesh {
   readonly predictions: Client<typeof PredictionService>;
   readonly scoring: Client<typeof ScoringService>;
   readonly trainings: Client<typeof TrainingService>;
+  readonly augmentations: Client<typeof AugmentationService>;
+  readonly pipelines: Client<typeof PipelineService>;
 }
 
 const sameOriginFetch: typeof fetch = (input, init) => {
@@ -67,7 +71,7 @@ function observing(link: Link, observer: CallObserver): Interceptor {
       if (request.signal.aborted && problem.code === Code.Canceled) throw thrown;
       const lost = problem.code === Code.Unavailable || problem.code === Code.DeadlineExceeded;
       if (!lost || problem.reason === "STREAM_RENEW") link.answered();
-      else if (request.service.typeName.startsWith(MAY_BE_AWAY_ALONE)) link.doubted();
+      else if (MAY_BE_AWAY_ALONE.some((part) => request.service.typeName.startsWith(part))) link.doubted();
       else link.lost();
       if (problem.code === Code.Unauthenticated && !isOpen(request.method)) observer.sessionRefused(problem.reason, sentAt);
       else if (countsAsActivity(request.method) && thrown instanceof ConnectError && !problem.transient) observer.activity(sentAt);
@@ -100,5 +104,7 @@ export function connectMesh(observer: CallObserver, baseUrl = globalThis.locatio
     predictions: createClient(PredictionService, transport),
     scoring: createClient(ScoringService, transport),
     trainings: createClient(TrainingService, transport),
+    augmentations: createClient(AugmentationService, transport),
+    pipelines: createClient(PipelineService, transport),
   };
 }

@@ -43,6 +43,11 @@ const BY_REASON: Record<string, string> = {
   MODEL_TOO_SLOW: "The model took too long to answer.",
   MODEL_BUSY: "The model has more to do than it can take right now.",
   REVISION_MISMATCH: "Somebody else changed the routing in the meantime. This is the current one; try again if you still want the change.",
+  WORKERS_BUSY: "The server is augmenting as much as it can right now.",
+  WORKER_LOST: "The server lost its worker over this picture.",
+  PIPELINE_NOT_FOUND: "There is no pipeline of that name and version.",
+  VERSION_EXISTS: "Somebody else saved a newer version of this pipeline in the meantime.",
+  TOO_MANY_PIPELINES: "The project keeps as many pipelines as it can. Delete one that is not needed any more.",
   IMAGE_TAKEN: "Somebody else has that image by now; your label stays.",
 };
 
@@ -67,8 +72,8 @@ const SPEAKS_FOR_ITSELF = new Set([
 ]);
 
 /** Somebody else was faster: the same call fails again. */
-const OTHERS_CHANGED_IT = new Set(["ETAG_MISMATCH", "REVISION_MISMATCH"]);
-const PASSES_BY_ITSELF = new Set(["RATE_LIMITED", "MODEL_BUSY"]);
+const OTHERS_CHANGED_IT = new Set(["ETAG_MISMATCH", "REVISION_MISMATCH", "VERSION_EXISTS"]);
+const PASSES_BY_ITSELF = new Set(["RATE_LIMITED", "MODEL_BUSY", "WORKERS_BUSY"]);
 const TRANSIENT = new Set([Code.Unavailable, Code.DeadlineExceeded]);
 
 function asSentence(text: string): string {

@@ -1,0 +1,48 @@
+// What was drawn for a result, for people.
+import type { JsonObject } from "@bufbuild/protobuf";
+import { toJson } from "@bufbuild/protobuf";
+import { type DrawnStep, type Recipe, RecipeSchema } from "../gen/labelmesh/augment/v1/augmentations_pb";
+import { type Family, ParameterKind } from "../gen/labelmesh/augment/v1/pipelines_pb";
+import { type Catalogue, readable, spoken } from "./catalogue";
+import type { Path } from "./pipeline";
+
+export interface DrawnValue {
+  readonly title: string;
+  readonly text: string;
+}
+
+export interface Done {
+  readonly title: string;
+  readonly family: Family;
+  readonly path: Path;
+  /** The most telling value, for a line of its own; may be empty. */
+  readonly brief: string;
+  readonly values: readonly DrawnValue[];
+}
+
+/** The steps of a recipe with their values. Parameters of the catalogue come first, then what only recipes have. */
+export function stepsDone(recipe: Recipe | undefined, catalogue: Catalogue): Done[] {
+  return (recipe?.steps ?? []).map((step) => doneOf(step, catalogue));
+}
+
+function doneOf(step: DrawnStep, catalogue: Catalogue): Done {
+  const transform = catalogue.get(step.transform);
+  const drawn: JsonObject = step.parameters ?? {};
+  const known = (transform?.parameters ?? []).filter((one) => one.name in drawn);
+  const names = new Set(known.map((one) => one.name));
+  const values = [
+    ...known.map((one) => ({ title: one.title || spoken(one.name), text: readable(drawn[one.name], one) })),
+    ...Object.keys(drawn)
+      .filter((name) => !names.has(name))
+      .map((name) => ({ title: spoken(name), text: readable(drawn[name]) })),
+  ];
+  const telling = known.filter(
+    (one) => one.kind === ParameterKind.NUMBER || one.kind === ParameterKind.INTEGER || one.kind === ParameterKind.CHOICE,
+  );
+  const brief = telling.length === 1 || telling.length === 2 ? telling.map((one) => readable(drawn[one.name], one)).join(", ") : "";
+  return { title: catalogue.title(step.transform), family: transform?.family ?? 0, path: step.path, brief, values };
+}
+
+export function recipeJson(recipe: Recipe | undefined): string {
+  return recipe ? JSON.stringify(toJson(RecipeSchema, recipe), null, 2) : "{}";
+}

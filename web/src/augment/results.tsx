@@ -1,0 +1,380 @@
+// What came of it: a grid of small pictures, each saying what was done to it.
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useApp } from "../app";
+import type { Augmented, Preview } from "../gen/labelmesh/augment/v1/augmentations_pb";
+import { type Problem, problemOf } from "../rpc/problems";
+import { durationMs } from "../rpc/time";
+import { Progress, several, Trouble } from "../ui/parts";
+import { COUNTS, MOST_SEED } from "./address";
+import type { Bench, Question } from "./bench";
+import { copyText, download, useBlobAddress } from "./blobs";
+import type { Catalogue } from "./catalogue";
+import { type Done, stepsDone } from "./drawn";
+import { applied, archive, fileName } from "./exporting";
+import { Large } from "./large";
+import { Original } from "./original";
+import { labelsInWords, Overlay } from "./overlay";
+import { stemOf } from "./source";
+
+export function Results(props: { bench: Bench; catalogue: Catalogue | null }): JSX.Element {
+  const { bench, catalogue } = props;
+  const shown = bench.previewer.shown.value;
+  const asking = bench.previewer.asking.value;
+  const setback = bench.previewer.setback.value;
+  const [large, setLarge] = useState<number | null>(null);
+  const previews = shown?.reply.previews ?? [];
+  const skeletons = previews.length === 0 && (asking || !setback) ? bench.count.value : 0;
+  const stale = asking || setback !== null;
+  useEffect(() => {
+    if (large !== null && large >= previews.length) setLarge(null);
+  }, [previews.length, large]);
+  return (
+    <section class="results" aria-labelledby="results-heading" aria-busy={asking}>
+      <Toolbar bench={bench} />
+      <ul class="grid">
+        <li class="original-cell">
+          <Original bench={bench} original={shown?.reply.original} stale={setback !== null && shown !== null} />
+        </li>
+        {shown &&
+          catalogue &&
+          previews.map((preview, index) => (
+            <li key={preview.copy}>
+              <Result
+                bench={bench}
+                catalogue={catalogue}
+                question={shown.question}
+                preview={preview}
+                stale={stale}
+                onLarge={() => setLarge(index)}
+              />
+            </li>
+          ))}
+        {Array.from({ length: skeletons }, (_, index) => (
+          <li key={`skeleton ${index}`} aria-hidden="true">
+            <div class={`shot skeleton${asking ? "" : " still"}`} />
+          </li>
+        ))}
+      </ul>
+      {shown && catalogue && large !== null && previews[large] && (
+        <Large
+          bench={bench}
+          catalogue={catalogue}
+          question={shown.question}
+          original={shown.reply.original}
+          previews={previews}
+          at={large}
+          onGo={setLarge}
+          onClose={() => setLarge(null)}
+        />
+      )}
+    </section>
+  );
+}
+
+function Toolbar(props: { bench: Bench }): JSX.Element {
+  const { bench } = props;
+  const shown = bench.previewer.shown.value;
+  const asking = bench.previewer.asking.value;
+  const [typed, setTyped] = useState<string | null>(null);
+  const seed = bench.seed.value;
+  useEffect(() => setTyped(null), [seed]);
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    const keys = (event: KeyboardEvent): void => {
+      if (event.key.toLowerCase() !== "r" || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      if (document.querySelector("dialog[open]")) return;
+      const target = event.target;
+      if (target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
+      if (target instanceof HTMLInputElement && !["range", "checkbox"].includes(target.type)) return;
+      bench.another();
+    };
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  }, [bench]);
+  const work = durationMs(shown?.reply.timing?.work);
+  return (
+    <header class="results-head">
+      <h2 id="results-heading">Results</h2>
+      <div class="seed">
+        <label for="seed">Seed</label>
+        <input
+          id="seed"
+          type="number"
+          min={0}
+          max={MOST_SEED}
+          step={1}
+          value={typed ?? String(seed)}
+          onInput={(event) => {
+            setTyped(event.currentTarget.value);
+            if (event.currentTarget.value.trim() !== "") bench.setSeed(Number(event.currentTarget.value));
+          }}
+          onBlur={() => setTyped(null)}
+        />
+        <button type="button" aria-keyshortcuts="R" title="Another seed (R)" onClick={() => bench.another()}>
+          Another <kbd>R</kbd>
+        </button>
+      </div>
+      <label class="count">
+        <span>Copies</span>
+        <input
+          type="range"
+          min={COUNTS.least}
+          max={COUNTS.most}
+          step={1}
+          value={bench.count.value}
+          aria-valuetext={several(bench.count.value, "copy", "copies")}
+          onInput={(event) => {
+            bench.count.value = Number(event.currentTarget.value);
+          }}
+        />
+        <output>{bench.count.value}</output>
+      </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={bench.overlays.value}
+          onChange={(event) => {
+            bench.overlays.value = event.currentTarget.checked;
+          }}
+        />
+        Labels
+      </label>
+      <div class="actions">
+        <button
+          type="button"
+          class="small"
+          onClick={async () => {
+            setSaid(
+              (await copyText(location.href))
+                ? "The link was copied."
+                : "The browser does not allow copying; take the address of this page.",
+            );
+            setTimeout(() => setSaid(""), 4000);
+          }}
+        >
+          Copy link
+        </button>
+        <DownloadAll bench={bench} />
+      </div>
+      <p class="results-state quiet-text" role="status">
+        {said !== "" && said}
+        {said === "" && asking && (
+          <>
+            <span class="spinner" aria-hidden="true" /> Augmenting…
+          </>
+        )}
+        {said === "" && !asking && shown && (
+          <span data-testid="state">
+            {several(shown.reply.previews.length, "result")} in {Math.round(shown.tookMs)} ms
+            {work !== null && work > 0 && `, ${Math.round(work)} ms of work`}
+          </span>
+        )}
+      </p>
+    </header>
+  );
+}
+
+interface Fetching {
+  readonly done: number;
+  readonly all: number;
+  readonly stop: () => void;
+}
+
+function DownloadAll(props: { bench: Bench }): JSX.Element {
+  const { mesh } = useApp();
+  const { bench } = props;
+  const shown = bench.previewer.shown.value;
+  const [fetching, setFetching] = useState<Fetching | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const stop = useRef<AbortController | null>(null);
+  useEffect(() => () => stop.current?.abort(), []);
+  const all = async (question: Question, copies: readonly number[]): Promise<void> => {
+    const controller = new AbortController();
+    stop.current = controller;
+    setProblem(null);
+    const results: Augmented[] = [];
+    const tell = (): void => setFetching({ done: results.length, all: copies.length, stop: () => controller.abort() });
+    tell();
+    try {
+      for (const copy of copies) {
+        results.push(await applied(mesh, bench, question, copy, controller.signal));
+        tell();
+      }
+      download(archive(question, results), `${stemOf(question.source)}-${question.seed}.zip`, "application/zip");
+    } catch (thrown) {
+      if (!controller.signal.aborted) setProblem(problemOf(thrown));
+    }
+    setFetching(null);
+  };
+  return (
+    <>
+      {fetching ? (
+        <span class="fetching">
+          <Progress label="Fetched in full" done={fetching.done} all={fetching.all} />
+          <span class="quiet-text">
+            {fetching.done} of {fetching.all}
+          </span>
+          <button type="button" class="small" onClick={fetching.stop}>
+            Stop
+          </button>
+        </span>
+      ) : (
+        <button
+          type="button"
+          class="small"
+          disabled={!shown || shown.reply.previews.length === 0}
+          title="Pictures in full, labels (JSON and COCO), recipes and the pipeline, as one zip file"
+          onClick={() =>
+            shown &&
+            void all(
+              shown.question,
+              shown.reply.previews.map((one) => one.copy),
+            )
+          }
+        >
+          Download all
+        </button>
+      )}
+      <Trouble problem={problem} />
+    </>
+  );
+}
+
+function Result(props: {
+  bench: Bench;
+  catalogue: Catalogue;
+  question: Question;
+  preview: Preview;
+  stale: boolean;
+  onLarge: () => void;
+}): JSX.Element {
+  const { bench, catalogue, question, preview } = props;
+  const address = useBlobAddress(preview.image, preview.mediaType);
+  const done = stepsDone(preview.recipe, catalogue);
+  const pointed = bench.pointed.value;
+  const isPointed = pointed !== null && done.some((one) => bench.stepOf(question.pipeline, one.path)?.key === pointed);
+  const classes = ["result", props.stale && "stale", pointed !== null && (isPointed ? "touched" : "untouched")];
+  const words = done.length === 0 ? "nothing done" : done.map((one) => one.title).join(", ");
+  return (
+    <article class={classes.filter(Boolean).join(" ")} data-testid="result" aria-label={`Copy ${preview.copy}`}>
+      <button
+        type="button"
+        class="shot"
+        aria-label={`Copy ${preview.copy} large: ${words}. ${labelsInWords(preview.labels)}`}
+        onClick={props.onLarge}
+      >
+        {address === "" ? <span class="skeleton" /> : <Shot address={address} preview={preview} overlays={bench.overlays.value} />}
+      </button>
+      <Steps bench={bench} question={question} copy={preview.copy} done={done} />
+      <footer class="result-foot">
+        <span class="quiet-text">
+          {preview.fullWidth} × {preview.fullHeight}
+          {preview.dropped.length > 0 && `, ${several(preview.dropped.length, "label")} lost`}
+        </span>
+        <DownloadOne bench={bench} question={question} copy={preview.copy} />
+      </footer>
+    </article>
+  );
+}
+
+/** The picture at its own proportions in a cell of equal height, the labels exactly over it. */
+export function Shot(props: { address: string; preview: Preview; overlays: boolean; named?: boolean }): JSX.Element {
+  const { preview } = props;
+  const { fullWidth, fullHeight } = preview;
+  const shape = { aspectRatio: `${fullWidth} / ${fullHeight}`, "--shape": String(fullWidth / Math.max(1, fullHeight)) };
+  return (
+    <span class="fit" style={shape}>
+      <img src={props.address} alt="" draggable={false} />
+      {props.overlays && <Overlay labels={preview.labels} width={fullWidth} height={fullHeight} named={props.named ?? false} />}
+    </span>
+  );
+}
+
+/** The names of what was done; each opens to the values that were drawn. */
+function Steps(props: { bench: Bench; question: Question; copy: number; done: readonly Done[] }): JSX.Element {
+  const { bench, question, done } = props;
+  if (done.length === 0) return <p class="chips quiet-text">Nothing was done</p>;
+  return (
+    <details class="drawn">
+      <summary aria-label={`What was drawn for copy ${props.copy}`}>
+        <span class="chips">
+          {done.map((one, index) => (
+            // biome-ignore lint/a11y/noStaticElementInteractions: what is pointed at is the step, which is reached and named in the pipeline
+            <span
+              key={index}
+              class={`chip family-${one.family}`}
+              onMouseEnter={() => {
+                bench.pointed.value = bench.stepOf(question.pipeline, one.path)?.key ?? null;
+              }}
+              onMouseLeave={() => {
+                bench.pointed.value = null;
+              }}
+            >
+              {one.title}
+              {one.brief !== "" && <b> {one.brief}</b>}
+            </span>
+          ))}
+        </span>
+      </summary>
+      <DrawnValues done={done} />
+    </details>
+  );
+}
+
+export function DrawnValues(props: { done: readonly Done[] }): JSX.Element {
+  return (
+    <dl class="drawn-values">
+      {props.done.map((one, index) => (
+        <div key={index} class={`family-${one.family}`}>
+          <dt>{one.title}</dt>
+          {one.values.length === 0 && <dd class="quiet-text">nothing to draw</dd>}
+          {one.values.map((value) => (
+            <dd key={value.title}>
+              <span>{value.title}</span> <b>{value.text}</b>
+            </dd>
+          ))}
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** One result in full, as a file of its right kind. */
+export function DownloadOne(props: { bench: Bench; question: Question; copy: number; text?: string }): JSX.Element {
+  const { mesh } = useApp();
+  const { bench, question, copy } = props;
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const stop = useRef<AbortController | null>(null);
+  useEffect(() => () => stop.current?.abort(), []);
+  const fetchIt = async (): Promise<void> => {
+    const controller = new AbortController();
+    stop.current = controller;
+    setBusy(true);
+    setProblem(null);
+    try {
+      const one = await applied(mesh, bench, question, copy, controller.signal);
+      download(one.image, fileName(question, one), one.mediaType);
+    } catch (thrown) {
+      if (controller.signal.aborted) return;
+      setProblem(problemOf(thrown));
+    }
+    setBusy(false);
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class={props.text ? "" : "quiet mini"}
+        disabled={busy}
+        aria-label={props.text ? undefined : `Download copy ${copy} in full`}
+        title="In full size, as a file"
+        onClick={() => void fetchIt()}
+      >
+        {busy ? "…" : (props.text ?? "↓")}
+      </button>
+      <Trouble problem={problem} />
+    </>
+  );
+}

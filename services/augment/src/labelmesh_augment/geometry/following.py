@@ -87,7 +87,7 @@ class _Group:
         if states:
             hidden = np.zeros(len(states), dtype=bool)
             for ring in added.each():
-                hidden |= _within(self.places, ring)
+                hidden = hidden | _within(self.places, ring)
             states = tuple(
                 Visibility.HIDDEN if under and state is Visibility.VISIBLE else state
                 for state, under in zip(states, hidden.tolist(), strict=True)
@@ -145,13 +145,19 @@ class Track:
         )
 
     def covered(self, areas: Sequence[Points]) -> Track:
-        """After areas, each a ring, were erased: visible keypoints under them are hidden, boxes and polygons lose visible share and keep their outline."""
+        """After areas, each a ring, were erased.
+
+        Visible keypoints under them are hidden; boxes and polygons lose visible share, and keep their outline.
+        """
         if not len(areas):
             return self
         return replace(self, groups=tuple(group.covered(areas, self.size) for group in self.groups))
 
     def mixed(self, layers: Sequence[Layer], further: Sequence[Track], size: Size) -> Track:
-        """After it was put together with others: `further[0]` is source 1. Layers of weight 0, and of sources that are not there, are left out."""
+        """After it was put together with others: `further[0]` is source 1.
+
+        Layers of weight 0, and of sources that are not there, are left out.
+        """
         tracks = (self, *further)
         groups: list[_Group] = []
         regions: list[Points] = []
@@ -184,10 +190,11 @@ class Track:
     def bounds(self) -> NDArray[np.float64]:
         """Of the boxes that are still to be seen: (boxes, 4), x0, y0, x1, y1, within the frame."""
         found = np.concatenate([group.outlines.bounds() for group in self.groups]) if self.groups else np.zeros((0, 4))
-        return found[~np.isnan(found[:, 0])]
+        there: NDArray[np.float64] = found[~np.isnan(found[:, 0])]
+        return there
 
     def finish(self, rules: LabelRules) -> tuple[Labels, tuple[Dropped, ...]]:
-        """What is left, and what the rules dropped: boxes first, then polygons, in their order. Both have the names that the mirror gave them."""
+        """What is left, and what the rules dropped: boxes first, then polygons, in their order. All have the names that the mirror gave."""
         names = {name: other for pair in reversed(rules.mirror_pairs) for name, other in (pair, pair[::-1])}
         boxes: list[Box] = []
         polygons: list[Polygon] = []
@@ -299,8 +306,7 @@ def _within(places: Points, ring: Points) -> NDArray[np.bool_]:
     sides = np.roll(ring, -1, axis=0) - ring
     offsets = places[:, None, :] - ring[None]
     turns = sides[:, 0] * offsets[:, :, 1] - sides[:, 1] * offsets[:, :, 0]
-    within: NDArray[np.bool_] = (turns >= 0.0).all(axis=1) | (turns <= 0.0).all(axis=1)
-    return within
+    return np.asarray((turns >= 0.0).all(axis=1) | (turns <= 0.0).all(axis=1))
 
 
 def _trail(mask: Mask) -> _MaskTrail:

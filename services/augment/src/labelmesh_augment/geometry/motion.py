@@ -47,6 +47,18 @@ def project(matrix: Matrix, points: Points) -> Points:
     return np.where(hidden[:, None], away, across / np.where(hidden, 1.0, depth)[:, None])
 
 
+def _project_lattice(matrix: Matrix, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    a, b, shift_x, c, d, shift_y, g, h, i = matrix.ravel().tolist()
+    if g == 0.0 and h == 0.0:
+        return a * x + b * y + shift_x, c * x + d * y + shift_y
+    depth = g * x + h * y + i
+    hidden = depth <= 1e-9
+    depth[hidden] = 1.0
+    across, down = (a * x + b * y + shift_x) / depth, (c * x + d * y + shift_y) / depth
+    across[hidden] = down[hidden] = FAR
+    return across, down
+
+
 def inverted(matrix: Matrix) -> Matrix:
     """The way back; zeros where there is none, so that everything comes from one place.
 
@@ -117,8 +129,8 @@ def _inside(points: Points, size: Size) -> bool:
 class Motion:
     """A map from the frame of `source_size` to that of `size`; `stages` are done in order, and neighbouring matrices are one.
 
-    What one step moves out of sight another may bring back. Only a `Warp` that cuts has an edge: before a step that would show what it cut away
-    (`shows_beyond_cut`) the frame has to be made, and a new motion started.
+    What one step moves out of sight another may bring back. Only a `Warp` that cuts has an edge: before a step that would show what it cut
+    away (`shows_beyond_cut`) the frame has to be made, and a new motion started.
     """
 
     source_size: Size
@@ -199,6 +211,22 @@ class Motion:
             else:
                 places = project(inverse, places)
         return places
+
+    def centres_of(self, left: int, top: int, right: int, bottom: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Where the centres of pixels in a part of the last frame come from: x and y, (bottom - top, right - left) each."""
+        x, y = np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
+        for stage, inverse in zip(reversed(self.stages), self.inverses, strict=True):
+            if isinstance(stage, Displace):
+                dx, dy = stage.field(x, y)
+                x, y = x + dx, y + dy
+            else:
+                x, y = _project_lattice(inverse, x, y)
+        return np.clip(x, -FAR, FAR).astype(np.float32), np.clip(y, -FAR, FAR).astype(np.float32)
+
+    @cached_property
+    def centres(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`centres_of` the whole frame, kept: a picture may have many frames."""
+        return self.centres_of(0, 0, self.size.width, self.size.height)
 
     @cached_property
     def inverses(self) -> tuple[Any, ...]:

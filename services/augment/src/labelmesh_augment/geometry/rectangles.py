@@ -34,9 +34,11 @@ def _hull(points: Points) -> Points:
 
 
 def smallest_rectangle(points: Points, axis: NDArray[np.float64]) -> tuple[float, float, float, float, float]:
-    """The rectangle of least area around points, at any angle: x, y, width and height before it is turned, and degrees clockwise, -180 to 180.
+    """The rectangle of least area around points, at any angle: x, y, width and height before it is turned, and degrees clockwise, above
+    -180 and up to 180.
 
-    One of its sides lies along the hull (Freeman and Shapira 1975). Of the four ways to say the same rectangle it is the one whose x axis is nearest to `axis`, (2,).
+    One of its sides lies along the hull (Freeman and Shapira 1975). Of the four ways to say the same rectangle it is the one whose x axis
+    is nearest to `axis`, (2,).
     """
     hull = _hull(points)
     sides = np.roll(hull, -1, axis=0) - hull

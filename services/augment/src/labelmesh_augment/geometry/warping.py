@@ -1,8 +1,4 @@
-"""Pixels moved by a motion, once.
-
-Between pixels, values are interpolated bilinearly from the four nearest centres. Where flips, quarter turns and whole pixels are enough, nothing is
-interpolated at all; where a motion shrinks, pixels are averaged over areas first, so that nothing aliases.
-"""
+"""Frames and masks moved by a motion, pixels once (see `geometry.resampling`)."""
 
 from __future__ import annotations
 
@@ -12,13 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelmesh_augment.geometry.aligned import align, carry_out
-from labelmesh_augment.geometry.motion import Matrix, Motion
+from labelmesh_augment.geometry.motion import Motion
+from labelmesh_augment.geometry.resampling import Outside, keeps_pixels, resample, resample_nearest
 from labelmesh_augment.pictures.picture import Frame
 from labelmesh_augment.pipelines.pipeline import Fill, FillKind
-
-# Shrinking by more than this along one side is prepared by averaging.
-_SHRINK = 2.0
 
 _BORDERS = {FillKind.COLOUR: cv2.BORDER_CONSTANT, FillKind.EDGE: cv2.BORDER_REPLICATE, FillKind.MIRROR: cv2.BORDER_REFLECT}
 
@@ -26,61 +19,59 @@ _BORDERS = {FillKind.COLOUR: cv2.BORDER_CONSTANT, FillKind.EDGE: cv2.BORDER_REPL
 def warp(frame: Frame, motion: Motion, fill: Fill) -> Frame:
     """The frame after the motion. What comes in from outside is `fill`; of no colour, it is black, and transparent where there is an alpha.
 
-    The frame has the motion's `source_size`. Where nothing changes the same arrays come back.
+    The frame has the motion's `source_size`. The result may share memory with it: where pixels only change places, or none does.
     """
     if motion.is_identity:
         return frame
-    border = _BORDERS[fill.kind]
-    colour = _move(frame.colour, motion, border, _fill_value(frame, fill))
-    opaque = 0 if fill.colour is None else frame.white
-    return frame.with_pixels(colour, None if frame.alpha is None else _move(frame.alpha, motion, border, opaque))
+    outside = Outside(_BORDERS[fill.kind], _colour(frame, fill))
+    if frame.alpha is None:
+        return frame.with_pixels(resample(frame.colour, motion, outside), None)
+    clear = fill.kind is FillKind.COLOUR and fill.colour is None
+    outside_alpha = Outside(outside.border, 0 if clear else frame.white)
+    if keeps_pixels(motion):
+        return frame.with_pixels(resample(frame.colour, motion, outside), resample(frame.alpha, motion, outside_alpha))
+    if int(frame.alpha.min()) == frame.white:
+        return _opaque(frame, frame.alpha, motion, outside, outside_alpha)
+    return _premultiplied(frame, frame.alpha, motion, outside, outside_alpha)
 
 
 def warp_mask(values: NDArray[Any], motion: Motion) -> NDArray[Any]:
     """The values after the motion, each that of the nearest pixel; outside is 0."""
-    if motion.is_identity:
-        return values
-    return _move(values, motion, cv2.BORDER_CONSTANT, 0, nearest=True)
+    return values if motion.is_identity else resample_nearest(values, motion)
 
 
-def _fill_value(frame: Frame, fill: Fill) -> Any:
+def _colour(frame: Frame, fill: Fill) -> Any:
     red, green, blue = fill.colour or (0, 0, 0)
-    step = frame.white // 255
+    scale = frame.white // 255
     if frame.gray:
-        return round((0.299 * red + 0.587 * green + 0.114 * blue) * step)
-    return (blue * step, green * step, red * step)
+        return round((0.299 * red + 0.587 * green + 0.114 * blue) * scale)
+    return (blue * scale, green * scale, red * scale)
 
 
-def _centred(matrix: Matrix) -> Matrix:
-    """For OpenCV, where whole numbers are the centres of pixels, and not their corners."""
-    a, b, x, c, d, y, g, h, i = matrix.ravel().tolist()
-    # T(-1/2) M T(1/2)
-    w = i + 0.5 * (g + h)
-    return np.array(
-        [
-            [a - 0.5 * g, b - 0.5 * h, x + 0.5 * (a + b) - 0.5 * w],
-            [c - 0.5 * g, d - 0.5 * h, y + 0.5 * (c + d) - 0.5 * w],
-            [g, h, w],
-        ]
+def _opaque(frame: Frame, alpha: NDArray[Any], motion: Motion, outside: Outside, outside_alpha: Outside) -> Frame:
+    """Without anything transparent in the frame, only its border may be."""
+    if outside_alpha.value != 0:
+        colour = resample(frame.colour, motion, outside)
+        return frame.with_pixels(colour, np.full(colour.shape[:2], frame.white, alpha.dtype))
+    colour = resample(frame.colour, motion, Outside(cv2.BORDER_REPLICATE))
+    alpha = resample(alpha, motion, outside_alpha)
+    colour[alpha == 0] = 0
+    return frame.with_pixels(colour, alpha)
+
+
+def _premultiplied(frame: Frame, alpha: NDArray[Any], motion: Motion, outside: Outside, outside_alpha: Outside) -> Frame:
+    """Colours weigh as much as they are opaque, so that what is transparent does not bleed into what is not (Porter and Duff 1984)."""
+    colour = frame.colour[:, :, None] if frame.gray else frame.colour
+    planes = np.empty((*alpha.shape, colour.shape[2] + 1), np.float32)
+    planes[:, :, -1] = alpha
+    share = planes[:, :, -1:] * np.float32(1.0 / frame.white)
+    np.multiply(colour, share, out=planes[:, :, :-1])
+    opaque = outside_alpha.value / frame.white
+    values = np.atleast_1d(outside.value) * opaque
+    moved = resample(planes, motion, Outside(outside.border, (*values.tolist(), float(outside_alpha.value))))
+    alpha_after = np.rint(moved[:, :, -1])
+    weight = np.divide(np.float32(frame.white), moved[:, :, -1], out=np.zeros_like(alpha_after), where=alpha_after > 0)
+    colour_after = np.clip(np.rint(moved[:, :, :-1] * weight[:, :, None]), 0, frame.white).astype(frame.colour.dtype)
+    return frame.with_pixels(
+        colour_after[:, :, 0] if frame.gray else colour_after, np.clip(alpha_after, 0, frame.white).astype(alpha.dtype)
     )
-
-
-def _move(pixels: NDArray[Any], motion: Motion, border: int, value: Any, *, nearest: bool = False) -> NDArray[Any]:
-    matrix = motion.matrix
-    method = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    size = motion.size
-    if matrix is not None:
-        alignment = align(matrix, motion.source_size, size)
-        if alignment is not None:
-            done = carry_out(pixels, alignment, border, value, nearest=nearest)
-            if done is not None:
-                return done
-        if matrix[2, 0] == 0.0 and matrix[2, 1] == 0.0:
-            return cv2.warpAffine(
-                pixels, _centred(matrix)[:2], (size.width, size.height), flags=method, borderMode=border, borderValue=value
-            )
-        return cv2.warpPerspective(pixels, _centred(matrix), (size.width, size.height), flags=method, borderMode=border, borderValue=value)
-    x, y = np.meshgrid(np.arange(size.width) + 0.5, np.arange(size.height) + 0.5)
-    places = motion.backward(np.column_stack((x.ravel(), y.ravel()))).astype(np.float32) - np.float32(0.5)
-    maps = places.reshape(size.height, size.width, 2)
-    return cv2.remap(pixels, maps, None, method, borderMode=border, borderValue=value)

@@ -80,7 +80,8 @@ def motion_blurred(colour: NDArray[Any], length: float, angle: float) -> NDArray
             total += summed[: part.shape[0], :width]
         return cv2.addWeighted(total, 1.0, total, 0.0, 0.0, dtype=depth)
 
-    return by_strips(colour, change)
+    # Rows above and below are needed by each part: not more of them than of its own.
+    return by_strips(colour, change, at_least=2 * reach)
 
 
 def _pieces(kernel: NDArray[np.float32]) -> list[tuple[int, int, NDArray[np.float32]]]:

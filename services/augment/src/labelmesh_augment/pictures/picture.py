@@ -28,8 +28,8 @@ class Size:
 class Frame:
     """The pixels of one picture, or of one moment of one that moves.
 
-    X
-      are not premultiplied. `alpha` is (height, width) of the same type, 0 for transparent; None where everything is opaque.
+    `colour` is (height, width) for grey or (height, width, 3) in the order blue, green, red, as OpenCV has it; uint8 or uint16. Colours
+    are not premultiplied. `alpha` is (height, width) of the same type, 0 for transparent; None where everything is opaque.
     """
 
     colour: NDArray[Any]

@@ -1,0 +1,49 @@
+"""Files become pictures. What a file is, its sides and its frames are read and judged before any decoder sees its body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from labelmesh_augment.pictures import jpeg, png
+from labelmesh_augment.pictures.headers import Header, Limits, refused
+from labelmesh_augment.pictures.picture import Picture
+
+__all__ = ["Header", "Limits", "inspect", "read"]
+
+_TAKEN = "JPEG, PNG, GIF, WebP and TIFF are taken"
+_DEFAULT = Limits()
+
+
+class _File(Protocol):
+    header: Header
+
+    def read(self) -> Picture: ...
+
+
+_OPENERS: dict[bytes, Callable[[bytes, Limits], _File]] = {jpeg.START: jpeg.JpegFile, png.START: png.PngFile}
+
+
+def inspect(content: bytes, limits: Limits = _DEFAULT) -> Header:
+    """What the file's header says; no pixel is decoded. InvalidArgument as for `read`, as far as a header tells."""
+    return _opened(content, limits).header
+
+
+def read(content: bytes, limits: Limits = _DEFAULT) -> Picture:
+    """The picture in a JPEG, PNG, GIF, WebP or TIFF file, upright, all frames of the same size.
+
+    InvalidArgument with the field `source`: EMPTY, TOO_LARGE, NOT_AN_IMAGE, FORMAT_NOT_ALLOWED, TRUNCATED, TOO_MANY_PIXELS,
+    TOO_MANY_FRAMES.
+    """
+    return _opened(content, limits).read()
+
+
+def _opened(content: bytes, limits: Limits) -> _File:
+    if not content:
+        raise refused("EMPTY", "the file is empty")
+    if len(content) > limits.bytes:
+        raise refused("TOO_LARGE", f"the file has {len(content):,} bytes; at most {limits.bytes:,} are taken")
+    for start, opener in _OPENERS.items():
+        if content.startswith(start):
+            return opener(content, limits)
+    raise refused("NOT_AN_IMAGE", f"the file is no image that is known here; {_TAKEN}")

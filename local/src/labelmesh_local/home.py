@@ -108,7 +108,7 @@ def readable_trouble(place: Path) -> Iterator[None]:
         raise
 
 
-_ADDED_LATER = ("inference_database",)
+_ADDED_LATER = ("inference_database", "augment_database")
 """Secrets of parts that came after the first version; data without them is older, not damaged."""
 
 
@@ -119,6 +119,7 @@ class Secrets:
     auth_database: str
     labeling_database: str
     inference_database: str
+    augment_database: str
     s3_access_key: str
     s3_secret_key: str
     key_encryption_key: str
@@ -127,7 +128,15 @@ class Secrets:
     @classmethod
     def made(cls) -> Secrets:
         word = secrets.token_urlsafe
-        return cls(word(24), word(24), word(24), secrets.token_hex(10), secrets.token_hex(20), b64encode(secrets.token_bytes(32)).decode())
+        return cls(
+            auth_database=word(24),
+            labeling_database=word(24),
+            inference_database=word(24),
+            augment_database=word(24),
+            s3_access_key=secrets.token_hex(10),
+            s3_secret_key=secrets.token_hex(20),
+            key_encryption_key=b64encode(secrets.token_bytes(32)).decode(),
+        )
 
     @classmethod
     def load_or_make(cls, path: Path) -> Secrets:

@@ -20,11 +20,12 @@ from labelmesh_local.ports import answers, free_ports, http_status
 from labelmesh_local.postgres import Postgres
 from labelmesh_local.process import Process
 
-SERVICES = ("auth", "labeling", "inference")
+SERVICES = ("auth", "labeling", "inference", "augment")
 HANG_SECONDS = 30.0
 _PASSED_ON = {
     "auth": ("LABELMESH_SESSION_IDLE_SECONDS", "LABELMESH_SESSION_ABSOLUTE_SECONDS"),
     "inference": ("LABELMESH_PREDICTION_RETENTION_DAYS", "LABELMESH_CLASSIC_MODEL"),
+    "augment": ("LABELMESH_WORKERS",),
 }
 """Settings of a service that a person may give to `./mesh up`."""
 
@@ -110,6 +111,8 @@ class Plan:
                 "LABELMESH_MODEL_SERVER": f"127.0.0.1:{self.inner['modelserver']}",
                 "LABELMESH_LABELING": f"127.0.0.1:{self.inner['labeling']}",
             }
+        if service == "augment":
+            own |= {"LABELMESH_LABELING": f"127.0.0.1:{self.inner['labeling']}"}
         return own | {name: os.environ[name] for name in _PASSED_ON.get(service, ()) if name in os.environ}
 
     def gateway_environment(self) -> dict[str, str]:
@@ -122,6 +125,7 @@ class Plan:
             "LABELMESH_GATEWAY_AUTH_OPS": here["auth_ops"],
             "LABELMESH_GATEWAY_LABELING": here["labeling"],
             "LABELMESH_GATEWAY_INFERENCE": here["inference"],
+            "LABELMESH_GATEWAY_AUGMENT": here["augment"],
             "LABELMESH_GATEWAY_OBJECTS": here["s3"],
             "LABELMESH_GATEWAY_WEB_ROOT": str(self.house / "web" / "dist"),
         }
@@ -185,6 +189,7 @@ def make_parts(plan: Plan) -> tuple[Part, ...]:
         _service(plan, "auth", "auth service", ("postgres",)),
         _service(plan, "labeling", "labeling service", ("postgres", "objects")),
         _service(plan, "inference", "inference service", ("postgres", "objects"), uses=("labeling", "modelserver")),
+        _service(plan, "augment", "augment service", ("postgres", "objects"), uses=("labeling",)),
         _gateway(plan, configuration),
     )
     return tuple(replace(part, hang_seconds=hang_seconds()) for part in parts)

@@ -1,4 +1,4 @@
-"""The edge with everything behind it: the rendered Envoy, two processes each of auth and labeling, inference, Postgres and S3."""
+"""The edge with everything behind it: the rendered Envoy, two processes each of auth and labeling, inference, augment, Postgres and S3."""
 
 from __future__ import annotations
 
@@ -142,12 +142,12 @@ class EdgeMesh(Door):
         self._postgres = postgres
         self._key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.s3 = s3
-        names = [f"{part}_{uuid.uuid4().hex[:8]}" for part in ("auth", "labeling", "inference")]
-        self.auth_url, labeling_url, inference_url = (postgres.create_database(name, f"{name}_role") for name in names)
+        names = [f"{part}_{uuid.uuid4().hex[:8]}" for part in ("auth", "labeling", "inference", "augment")]
+        self.auth_url, labeling_url, inference_url, augment_url = (postgres.create_database(name, f"{name}_role") for name in names)
         self._auth_database = names[0]
-        ports = free_ports(4 * REPLICAS + 5)
+        ports = free_ports(4 * REPLICAS + 7)
         super().__init__(ports.pop(), ports.pop())
-        pairs = [(ports.pop(), ports.pop()) for _ in range(2 * REPLICAS + 1)]
+        pairs = [(ports.pop(), ports.pop()) for _ in range(2 * REPLICAS + 2)]
         jwks = f"http://127.0.0.1:{pairs[0][1]}/.well-known/jwks.json"
         auth = {
             "LABELMESH_DATABASE_URL": self.auth_url,
@@ -170,10 +170,17 @@ class EdgeMesh(Door):
             "LABELMESH_LABELING": f"ipv4:{targets}",
             "LABELMESH_MODEL_SERVER": f"127.0.0.1:{ports.pop()}",
         }
+        augment = {
+            **labeling,
+            "LABELMESH_DATABASE_URL": augment_url,
+            "LABELMESH_LABELING": f"ipv4:{targets}",
+            "LABELMESH_WORKERS": "1",
+        }
         self._auth_environment = auth
         self.auth = [Replica("auth", folder, *pair, auth) for pair in pairs[:REPLICAS]]
         self.labeling = [Replica("labeling", folder, *pair, labeling) for pair in pairs[REPLICAS : 2 * REPLICAS]]
-        self.inference = Replica("inference", folder, *pairs[-1], inference)
+        self.inference = Replica("inference", folder, *pairs[-2], inference)
+        self.augment = Replica("augment", folder, *pairs[-1], augment)
         self.settings = GatewaySettings(
             listen=f"127.0.0.1:{self.port}",
             admin_port=self.admin_port,
@@ -181,6 +188,7 @@ class EdgeMesh(Door):
             auth_ops=tuple(f"127.0.0.1:{each.ops_port}" for each in self.auth),
             labeling=tuple(f"127.0.0.1:{each.grpc_port}" for each in self.labeling),
             inference=(f"127.0.0.1:{self.inference.grpc_port}",),
+            augment=(f"127.0.0.1:{self.augment.grpc_port}",),
             objects=s3.endpoint,
             **{"web_root": _web_page(folder / "page"), "sign_in_per_minute": 100_000, **settings},
         )
@@ -199,7 +207,7 @@ class EdgeMesh(Door):
 
     @property
     def _replicas(self) -> tuple[Replica, ...]:
-        return (*self.auth, *self.labeling, self.inference)
+        return (*self.auth, *self.labeling, self.inference, self.augment)
 
     def start_gateway(self) -> None:
         path = write(self.settings, self._folder / "gateway")

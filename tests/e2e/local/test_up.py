@@ -17,7 +17,7 @@ from labelmesh_local.postgres import Postgres
 
 from tests.support.mesh import GUEST, LocalMesh, alive, until
 
-PARTS = ("postgres", "objects", "auth", "labeling", "inference", "gateway")
+PARTS = ("postgres", "objects", "auth", "labeling", "inference", "augment", "gateway")
 QUICK = ("--no-demo", "--no-models")
 
 
@@ -119,26 +119,29 @@ def test_without_models_everything_else_works_and_predictions_say_why_not(own_me
     assert {detail.get("reason") for detail in reply["details"]} & {"MODEL_SERVER_UNAVAILABLE", "MODEL_NOT_FOUND"}
 
 
-def test_data_of_a_mesh_without_inference_is_taken_over(own_mesh: LocalMesh) -> None:
-    """As the first version left it: no role, database, secret or folder of inference."""
+def test_data_of_a_mesh_without_inference_and_augment_is_taken_over(own_mesh: LocalMesh) -> None:
+    """As the first version left it: no role, database, secret or folder of theirs."""
     own_mesh.up(*QUICK)
     _make_project(own_mesh, "Kept")
     own_mesh.down()
     data = own_mesh.home / "data"
     secrets = json.loads((data / "secrets.json").read_text())
-    del secrets["inference_database"]
+    newer = ("inference", "augment")
+    for name in newer:
+        del secrets[f"{name}_database"]
     (data / "secrets.json").write_text(json.dumps(secrets))
     shutil.rmtree(data / "models", ignore_errors=True)
     server = Postgres(data / "postgres")
     server.start()
-    server.drop_database("inference")
-    with psycopg2.connect(server.admin_dsn) as connection, connection.cursor() as cursor:
-        cursor.execute("DROP ROLE inference")
-    connection.close()
+    for name in newer:
+        server.drop_database(name)
+        with psycopg2.connect(server.admin_dsn) as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP ROLE {name}")
+        connection.close()
     server.stop()
     own_mesh.up(*QUICK)
     assert _project_names(own_mesh, own_mesh.sign_in("admin", own_mesh.admin_password)) == ["Kept"]
-    assert own_mesh.part("inference")["phase"] == "ready"
+    assert {own_mesh.part(name)["phase"] for name in newer} == {"ready"}
 
 
 def test_a_mesh_that_was_killed_leaves_no_process_and_starts_again(own_mesh: LocalMesh) -> None:

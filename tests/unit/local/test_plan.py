@@ -40,6 +40,10 @@ def test_inference_is_told_of_the_model_server_and_of_labeling_and_others_are_no
     assert "LABELMESH_MODEL_SERVER" not in labeling
 
 
+def test_augment_is_told_where_labeling_is(plan: Plan) -> None:
+    assert plan.service_environment("augment")["LABELMESH_LABELING"] == plan.service_environment("labeling")["LABELMESH_LISTEN"]
+
+
 def test_the_command_knows_where_models_go(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.prepare()

@@ -181,7 +181,7 @@ _STRENGTH = Parameter(
     minimum=0,
     maximum=1,
     step=0.01,
-    unit="share of the strongest",
+    unit="of the strongest",
     ranged=True,
 )
 
@@ -235,7 +235,7 @@ OPTICAL_DISTORTION = Transform(
             minimum=-MAX_CURVATURE,
             maximum=MAX_CURVATURE,
             step=0.01,
-            unit="share of half the diagonal",
+            unit="of half the diagonal",
             ranged=True,
         ),
     ),

@@ -162,8 +162,8 @@ def _alpha(default: float, more: str) -> Parameter:
     return Parameter(
         "alpha",
         "Evenness",
-        "Alpha of the beta distribution that the share is drawn from: near 0 almost all is of one picture, 1 makes all shares as likely, "
-        "{more}",
+        "Alpha of the beta distribution that the share is drawn from: near 0 almost all is of one picture, 1 makes all equally likely, "
+        f"{more}",
         Kind.NUMBER,
         default=default,
         minimum=0.1,
@@ -195,7 +195,7 @@ def _centre(name: str, title: str, side: str) -> Parameter:
         minimum=0.1,
         maximum=0.9,
         step=0.01,
-        unit=f"share of the {side}",
+        unit=f"of the {side}",
         ranged=True,
     )
 

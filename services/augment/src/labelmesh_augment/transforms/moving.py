@@ -114,7 +114,7 @@ def _zoom_factor(name: str, title: str, default: tuple[float, float]) -> Paramet
         minimum=0.1,
         maximum=10,
         step=0.01,
-        unit="times",
+        unit="×",
         ranged=True,
         logarithmic=True,
     )
@@ -151,7 +151,7 @@ def _corner(name: str, axis: str) -> Parameter:
         minimum=-MAX_TILT,
         maximum=MAX_TILT,
         step=0.01,
-        unit=f"share of the {side}",
+        unit=f"of the {side}",
     )
 
 
@@ -254,8 +254,8 @@ TRANSLATE = Transform(
     labels_summary=_MOVED,
     act=_translate,
     parameters=(
-        _shift("x", "To the right", _X_SHIFT, "share of the width", (-0.1, 0.1)),
-        _shift("y", "Down", _Y_SHIFT, "share of the height", (-0.1, 0.1)),
+        _shift("x", "To the right", _X_SHIFT, "of the width", (-0.1, 0.1)),
+        _shift("y", "Down", _Y_SHIFT, "of the height", (-0.1, 0.1)),
     ),
     source=_DATA_AUGMENTATION,
 )
@@ -277,7 +277,7 @@ PERSPECTIVE = Transform(
             minimum=0,
             maximum=MAX_TILT,
             step=0.01,
-            unit="share of the sides",
+            unit="of the sides",
             ranged=True,
         ),
     ),
@@ -298,8 +298,8 @@ AFFINE = Transform(
         _zoom_factor("zoom", "Zoom", (0.9, 1.1)),
         _slant("shear_x", "Shear along x", _X_SLANT, (-5, 5)),
         _slant("shear_y", "Shear along y", _Y_SLANT, (-5, 5)),
-        _shift("x", "To the right", _X_SHIFT, "share of the width", (-0.05, 0.05)),
-        _shift("y", "Down", _Y_SHIFT, "share of the height", (-0.05, 0.05)),
+        _shift("x", "To the right", _X_SHIFT, "of the width", (-0.05, 0.05)),
+        _shift("y", "Down", _Y_SHIFT, "of the height", (-0.05, 0.05)),
     ),
     source=_DATA_AUGMENTATION,
 )

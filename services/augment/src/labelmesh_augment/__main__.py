@@ -35,7 +35,7 @@ from labelmesh_augment.augmenting.streaming import Streams
 from labelmesh_augment.classic.servicer import ClassicServicer
 from labelmesh_augment.labeling.wire import SERVICES as LABELING_SERVICES
 from labelmesh_augment.labeling.wire import Labeling
-from labelmesh_augment.pictures.inspection import inspect
+from labelmesh_augment.pictures.reading import inspect
 from labelmesh_augment.pipelines.servicer import PipelineServicer
 from labelmesh_augment.pipelines.storage import PipelineStore
 from labelmesh_augment.pipelines.wire import pipeline_from
@@ -102,8 +102,7 @@ def _workers(settings: AugmentSettings, registry: CollectorRegistry) -> WorkerPo
 
 def _pixels(content: bytes) -> int:
     """Of all frames, from the file's header."""
-    header = inspect(content)
-    return header.width * header.height * header.frames
+    return inspect(content).pixels
 
 
 def _objects(settings: AugmentSettings) -> ObjectStore:

@@ -13,7 +13,7 @@ from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import Aborted, NotFound, ResourceExhausted
 from labelmesh_chassis.pages import Page, page_of, page_size, position
 from labelmesh_chassis.transactions import carry_out
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from labelmesh_augment.access import Caller
 
@@ -132,12 +132,12 @@ class PipelineStore:
                 after = position(token, scope, length=1)
                 values = {"project_id": project_id, "after": "" if after is None else str(after[0]).replace("\0", ""), "limit": size + 1}
                 rows = connection.execute(_NAMES, values).all()
-                return page_of([SavedPipeline(*row) for row in rows], size, scope, lambda item: [item.name])
+                return page_of([_of(row) for row in rows], size, scope, lambda item: [item.name])
             scope = f"pipelines/{project_id}/{name}"
             before = position(token, scope, length=1)
             below = MAX_VERSIONS + 1 if before is None else _version_of(before[0])
             rows = connection.execute(_VERSIONS, {"project_id": project_id, "name": name, "before": below, "limit": size + 1}).all()
-            return page_of([SavedPipeline(*row) for row in rows], size, scope, lambda item: [item.version])
+            return page_of([_of(row) for row in rows], size, scope, lambda item: [item.version])
 
     def _found(self, project_id: UUID, name: str, version: int) -> SavedPipeline:
         values = {"project_id": project_id, "name": name, "version": version}
@@ -145,7 +145,7 @@ class PipelineStore:
             row = connection.execute(_VERSION if version else _NEWEST, values).one_or_none()
         if row is None:
             raise _no_such_pipeline()
-        return SavedPipeline(*row)
+        return _of(row)
 
     def _once(self, request: Request | None, work: Callable[[Connection], dict[str, Any]]) -> dict[str, Any]:
         def once(connection: Connection) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _saved(connection: Connection, draft: Draft, caller: Caller) -> int:
     row = connection.execute(_NAME, name).one_or_none()
     newest, listed = (0, False) if row is None else (row.newest, row.newest >= row.listed_from)
     if listed:
-        current = SavedPipeline(*connection.execute(_VERSION, {**name, "version": newest}).one())
+        current = _of(connection.execute(_VERSION, {**name, "version": newest}).one())
         if current.definition == draft.definition and draft.note in ("", current.note):
             return current.version
     if draft.previous_version and draft.previous_version != (newest if listed else 0):
@@ -183,6 +183,11 @@ def _saved(connection: Connection, draft: Draft, caller: Caller) -> int:
     values = {"definition": draft.definition, "note": draft.note, "author_id": caller.user_id}
     connection.execute(_ADD_VERSION, {**name, "version": version, **values})
     return version
+
+
+def _of(row: Row[Any]) -> SavedPipeline:
+    # The driver gives a view of memory, which is equal to no bytes.
+    return SavedPipeline(row.project_id, row.name, row.version, bytes(row.definition), row.note, row.author_id, row.created_at)
 
 
 def _version_of(key: str | int) -> int:

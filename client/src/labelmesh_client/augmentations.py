@@ -54,11 +54,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class StreamSample:
-    """A picture of a stream: the copies to make of it, and further pictures for mixup, cutmix and mosaic."""
+    """A picture of a stream: the copies to make of it, and further pictures for mixup, cutmix and mosaic.
+
+    One that is `broken` is answered with that in its place and not sent, so that whoever makes samples need not leave out any.
+    """
 
     sample: Sample
     copies: tuple[int, ...] = (0,)
     further: tuple[Sample, ...] = ()
+    broken: LabelmeshError | None = None
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,8 @@ def _prepared(given: StreamSample | Sample | Picture) -> _Waiting:
         given = StreamSample(given if isinstance(given, Sample) else Sample(given))
     copies = given.copies or (0,)
     try:
+        if given.broken is not None:
+            raise given.broken
         if len(copies) > MOST_COPIES or len(given.further) > MOST_FURTHER:
             raise SourceError(f"A sample has at most {MOST_COPIES} copies and {MOST_FURTHER} further pictures.", reason="TOO_LARGE")
         item = wire.StreamItem(sample=sample_message(given.sample), copies=copies, further=[sample_message(one) for one in given.further])

@@ -98,8 +98,8 @@ class Augmenter:
         for polygon in made.labels.polygons:
             for point in itertools.chain.from_iterable(ring.points for ring in polygon.rings):
                 point.x += copy
-        for point in made.labels.keypoints:
-            point.x += copy
+        for keypoint in made.labels.keypoints:
+            keypoint.x += copy
         made.recipe.versions["labelmesh-augment"] = "1"
         step = made.recipe.steps.add(transform="translate", path=[0])
         step.parameters.update({"x": copy / 7})

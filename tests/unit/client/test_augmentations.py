@@ -192,7 +192,7 @@ def test_every_sample_is_answered_once_and_in_order_however_streams_break(serve:
     samples[5] = StreamSample(Sample(b""), (0, 1))
     with client_of(augmenter.serve(serve)) as client:
         answers = client.augmentations.stream(samples, ROTATE, seed=9, in_flight=10)
-        got = [(one.reason or "?") if isinstance(one, Exception) else one.image.decode() for one in answers]  # type: ignore[union-attr]
+        got = [(one.reason or "?") if isinstance(one, Exception) else one.image.decode() for one in answers]
     expected = []
     for n, sample in enumerate(samples):
         for copy in sample.copies or (0,):

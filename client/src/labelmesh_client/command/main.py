@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from labelmesh_client.command import (
     administration,
+    augmenting,
     export,
     images,
     importing,
@@ -46,6 +47,7 @@ examples:
   labelmesh import folder ~/pictures --project "Camera traps" --classes "fox,deer,badger,nothing"
   labelmesh labels "Camera traps" --out labels.csv
   labelmesh predict fox.jpg --model animals
+  labelmesh augment folder ~/pictures --pipeline p.json --copies 5 --out ~/augmented
 """
 
 
@@ -60,7 +62,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"labelmesh {version('labelmesh')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for area in (sessions, importing, projects, images, priorities, labels, export, statistics, predicting, administration):
+    for area in (sessions, importing, projects, images, priorities, labels, export, statistics, predicting, augmenting, administration):
         area.add(commands)
     models.add(commands, chosen_below if chosen == "model" else "list")
     plugins.add_commands(commands, chosen)

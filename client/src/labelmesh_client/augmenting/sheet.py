@@ -1,0 +1,71 @@
+"""A page with previews of a pipeline: the pictures, the labels drawn over them, and what was drawn for each."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Iterator
+
+from labelmesh_client.augmentations import Preview, Previews
+from labelmesh_client.pipelines import Pipeline
+
+_STYLE = """
+:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif }
+body { margin: 1.5rem }
+main { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)) }
+figure { margin: 0; border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: .5rem; overflow: hidden }
+.picture { position: relative; line-height: 0 }
+img { width: 100%; height: auto }
+svg { position: absolute; inset: 0; width: 100%; height: 100% }
+svg * { vector-effect: non-scaling-stroke; fill: none; stroke: #ff3d7f; stroke-width: 2 }
+svg .point { fill: #ff3d7f }
+figcaption { padding: .5rem .75rem }
+ul { margin: .25rem 0 0; padding-left: 1.1rem }
+code { font-size: .85rem; overflow-wrap: anywhere }
+pre { overflow: auto }
+"""
+
+
+def write_sheet(name: str, seed: int, pipeline: Pipeline, shown: Previews) -> bytes:
+    """One HTML file with everything in it; nothing is fetched from anywhere."""
+    title = html.escape(f"{name}, seed {seed}")
+    figures = "".join([_figure("The picture itself", shown.original), *(_figure(f"Copy {one.copy}", one) for one in shown.previews)])
+    source = html.escape(json.dumps(pipeline.to_json(), indent=2, ensure_ascii=False))
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+        f"<style>{_STYLE}</style><h1>{title}</h1><main>{figures}</main><h2>Pipeline</h2><pre><code>{source}</code></pre></html>\n"
+    )
+    return page.encode("utf-8", "backslashreplace")
+
+
+def _figure(title: str, one: Preview) -> str:
+    picture = f"data:{html.escape(one.media_type)};base64,{base64.b64encode(one.image).decode('ascii')}"
+    steps = "".join(
+        f"<li>{html.escape(step.transform)} <code>{html.escape(_said(step.parameters))}</code></li>" for step in one.recipe.steps
+    )
+    return (
+        f'<figure><div class="picture"><img src="{picture}" width="{one.width}" height="{one.height}" alt="{html.escape(title)}">'
+        f'<svg viewBox="0 0 {one.full_width} {one.full_height}" preserveAspectRatio="none">{"".join(_shapes(one))}</svg></div>'
+        f"<figcaption><b>{html.escape(title)}</b> {one.full_width} x {one.full_height}<ul>{steps}</ul></figcaption></figure>"
+    )
+
+
+def _said(parameters: object) -> str:
+    text = json.dumps(parameters, ensure_ascii=False) if parameters else ""
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _shapes(one: Preview) -> Iterator[str]:
+    for box in one.labels.boxes:
+        turn = f' transform="rotate({box.rotation:g} {box.x + box.width / 2:g} {box.y + box.height / 2:g})"' if box.rotation else ""
+        place = f'x="{box.x:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}"'
+        yield f"<rect {place}{turn}><title>{html.escape(box.label)}</title></rect>"
+    for polygon in one.labels.polygons:
+        for ring in polygon.rings:
+            yield f'<polygon points="{" ".join(f"{x:g},{y:g}" for x, y in ring)}"/>'
+    radius = max(one.full_width, one.full_height) / 150
+    for point in one.labels.keypoints:
+        if point.visibility in ("visible", "hidden"):
+            place = f'cx="{point.x:g}" cy="{point.y:g}" r="{radius:g}"'
+            yield f'<circle class="point" {place}><title>{html.escape(point.label)}</title></circle>'

@@ -22,7 +22,20 @@ from labelmesh_augment.pipelines.samples import Loaded, Sample, check_labels, lo
 from labelmesh_augment.pipelines.stages import Staging
 from labelmesh_augment.pipelines.validation import check_recipe
 
-__all__ = ["Augmented", "Loaded", "Preview", "Sample", "augment", "check_labels", "load", "original_preview", "preview", "repeat"]
+__all__ = [
+    "Augmented",
+    "Loaded",
+    "Outcome",
+    "Preview",
+    "Sample",
+    "augment",
+    "augment_pixels",
+    "check_labels",
+    "load",
+    "original_preview",
+    "preview",
+    "repeat",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,9 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Result:
+class Outcome:
+    """A result before it is written. Where a picture lost its colours its frames may have a single channel."""
+
     picture: Picture
     labels: Labels
     dropped: tuple[Dropped, ...]
@@ -64,7 +79,15 @@ def augment(loaded: Loaded, pipeline: Pipeline, *, seed: int, copy: int = 0, fur
 
     Raises FailedPrecondition (RESULT_TOO_LARGE) before anything is done.
     """
-    return _written(_drawn(loaded, pipeline, seed, copy, further))
+    return _written(augment_pixels(loaded, pipeline, seed=seed, copy=copy, further=further))
+
+
+def augment_pixels(loaded: Loaded, pipeline: Pipeline, *, seed: int, copy: int = 0, further: Sequence[Loaded] = ()) -> Outcome:
+    """What `augment` makes, as pixels, for who goes on with them."""
+    staging = _staging(loaded, further)
+    others = [(other.picture.size, other.labels) for other in further]
+    recipe = draw(pipeline, Origin(seed, loaded.content_sha256, copy), staging, loaded.labels, others)
+    return _executed(loaded, recipe, staging, further)
 
 
 def repeat(loaded: Loaded, recipe: Recipe, *, further: Sequence[Loaded] = ()) -> Augmented:
@@ -78,36 +101,29 @@ def preview(
     loaded: Loaded, pipeline: Pipeline, *, seed: int, copy: int = 0, max_side: int = 384, further: Sequence[Loaded] = ()
 ) -> Preview:
     """What `augment` makes, as a small picture for a screen, whose longer side has at most `max_side` pixels."""
-    return _small(_drawn(loaded, pipeline, seed, copy, further), max_side)
+    return _small(augment_pixels(loaded, pipeline, seed=seed, copy=copy, further=further), max_side)
 
 
 def original_preview(loaded: Loaded, max_side: int = 384) -> Preview:
     """The picture itself as a small one, upright, with its labels as they came."""
-    return _small(_Result(loaded.picture, loaded.labels, (), Recipe()), max_side)
+    return _small(Outcome(loaded.picture, loaded.labels, (), Recipe()), max_side)
 
 
 def _staging(loaded: Loaded, further: Sequence[Loaded]) -> Staging:
     return Staging(loaded.picture.size, len(loaded.picture.frames), [other.picture.size for other in further])
 
 
-def _drawn(loaded: Loaded, pipeline: Pipeline, seed: int, copy: int, further: Sequence[Loaded]) -> _Result:
-    staging = _staging(loaded, further)
-    others = [(other.picture.size, other.labels) for other in further]
-    recipe = draw(pipeline, Origin(seed, loaded.content_sha256, copy), staging, loaded.labels, others)
-    return _executed(loaded, recipe, staging, further)
-
-
-def _executed(loaded: Loaded, recipe: Recipe, staging: Staging, further: Sequence[Loaded]) -> _Result:
+def _executed(loaded: Loaded, recipe: Recipe, staging: Staging, further: Sequence[Loaded]) -> Outcome:
     others = [(other.picture, other.labels) for other in further]
     picture, labels, dropped = execute(loaded.picture, loaded.labels, staging.stages(), recipe.fill, recipe.labels, others)
-    return _Result(picture, labels, dropped, recipe)
+    return Outcome(picture, labels, dropped, recipe)
 
 
-def _written(result: _Result) -> Augmented:
+def _written(result: Outcome) -> Augmented:
     encoded: Encoded = write(result.picture, result.recipe.output)
     return Augmented(encoded.content, encoded.media_type, encoded.size, encoded.frames, result.labels, result.dropped, result.recipe)
 
 
-def _small(result: _Result, max_side: int) -> Preview:
+def _small(result: Outcome, max_side: int) -> Preview:
     encoded = previews.preview(result.picture, max_side)
     return Preview(encoded.content, encoded.media_type, encoded.size, result.picture.size, result.labels, result.dropped, result.recipe)

@@ -1,0 +1,132 @@
+"""Augmenting beside Albumentations and a plain loop of OpenCV, in turns, by the CPU seconds that each way takes; and through the service.
+
+One core is enough for each way, so what counts is CPU time, which a busy machine disturbs less than time on the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.augmentation_ways import QUALITY
+from benchmarks.figures import ratio, spread, table
+from benchmarks.mesh import HOUSE
+
+RUNS = 7
+FILES = 64
+HERE = Path(__file__).resolve().parent
+
+
+def peer_environment() -> Path:
+    """Albumentations' own environment, made once from its lock file."""
+    home = Path(os.environ.get("LABELMESH_BENCH_HOME") or HERE.parent / ".labelmesh" / "bench")
+    environment = home / "albumentations"
+    done = environment / "complete"
+    if not done.exists():
+        shutil.rmtree(environment, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        requirements = HERE / "albumentations.txt"
+        pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(requirements)]
+        subprocess.run(pip, check=True)
+        done.touch()
+    return environment
+
+
+def photographs(folder: Path, count: int) -> None:
+    """JPEG files of 512 x 512 pixels, each different: large shapes, and grain as a camera has it."""
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(5)
+    for number in range(count):
+        coarse = cv2.resize(chance.integers(0, 256, (24, 24, 3), dtype=np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC)
+        grain = cv2.GaussianBlur(chance.integers(0, 256, (512, 512, 3), dtype=np.uint8), (5, 5), 1.0)
+        done, written = cv2.imencode(".jpg", cv2.addWeighted(coarse, 0.85, grain, 0.15, 0.0), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        assert done
+        (folder / f"{number:03d}.jpg").write_bytes(written.tobytes())
+
+
+class Way:
+    """A process that does rounds when it is asked to."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        # A lookup of newer versions would cost the peer time that is not augmenting.
+        environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [*command, str(folder)], cwd=HOUSE, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.files = int(self._read()["files"])
+
+    def per_cpu_second(self, work: str) -> float:
+        """Pictures in a second of CPU, over one round."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{work}\n")
+        self._process.stdin.flush()
+        return self.files / float(self._read())
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self._process.args} ended with {self._process.wait(10)}")
+        return json.loads(line)
+
+
+def main() -> str:
+    """Runs it and returns Markdown."""
+    environment = peer_environment()
+    with tempfile.TemporaryDirectory(prefix="labelmesh-bench-") as folder:
+        photographs(Path(folder) / "files", FILES)
+        return _library(Path(folder) / "files", environment)
+
+
+def _library(folder: Path, environment: Path) -> str:
+    own = [sys.executable, "-m", "benchmarks.augmentation_ways"]
+    ways = {
+        "ours": Way([*own, "library"], folder),
+        "albumentations": Way([str(environment / "bin" / "python"), str(HERE / "albumentations_way.py")], folder),
+        "loop": Way([*own, "loop"], folder),
+    }
+    try:
+        whole = _in_turns(ways, "files")
+        pixels = _in_turns({name: ways[name] for name in ("ours", "albumentations")}, "pixels")
+    finally:
+        for way in ways.values():
+            way.stop()
+    rows = [
+        ["from file to file: labelmesh", spread(whole["ours"]), ""],
+        ["the same: Albumentations 2.0.8", spread(whole["albumentations"]), ""],
+        ["the same: a loop of OpenCV", spread(whole["loop"]), ""],
+        ["labelmesh / Albumentations", ratio(whole["ours"], whole["albumentations"]), "at least 1.3"],
+        ["labelmesh / loop of OpenCV", ratio(whole["ours"], whole["loop"]), "at least 0.95"],
+        ["five movements: labelmesh", spread(pixels["ours"]), ""],
+        ["the same: Albumentations 2.0.8", spread(pixels["albumentations"]), ""],
+        ["labelmesh / Albumentations", ratio(pixels["ours"], pixels["albumentations"]), "at least 3"],
+    ]
+    return table(["pictures per CPU second", "median (range)", "goal"], rows)
+
+
+def _in_turns(ways: dict[str, Way], work: str) -> dict[str, list[float]]:
+    figures: dict[str, list[float]] = {name: [] for name in ways}
+    for run in range(RUNS + 1):
+        for name, way in ways.items():
+            figure = way.per_cpu_second(work)
+            if run > 0:  # The first run warms up.
+                figures[name].append(figure)
+    return figures
+
+
+if __name__ == "__main__":
+    print(main())

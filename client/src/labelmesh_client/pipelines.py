@@ -366,7 +366,7 @@ def _step(message: wire.Step) -> Step:
     return Step(
         transform=message.transform,
         probability=message.probability if message.HasField("probability") else None,
-        parameters=json_format.MessageToDict(message.parameters),
+        parameters=_whole(json_format.MessageToDict(message.parameters)),
         steps=tuple(map(_step, message.steps)),
     )
 
@@ -443,8 +443,19 @@ def _parameter(message: wire.Parameter) -> Parameter:
         minimum=message.minimum,
         maximum=message.maximum,
         choices=tuple(message.choices),
-        default=json_format.MessageToDict(message.default_value) if message.HasField("default_value") else None,
+        default=_whole(json_format.MessageToDict(message.default_value)) if message.HasField("default_value") else None,
     )
+
+
+def _whole(value: Any) -> Any:
+    """JSON with whole numbers written as people write them: a message knows no others than 20.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _whole(one) for key, one in value.items()}
+    return value
 
 
 def _word(enum: Any, number: int, prefix: str) -> str:

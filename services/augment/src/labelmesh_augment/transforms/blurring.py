@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelmesh_augment.transforms.strips import by_strips
+from labelmesh_augment.transforms.strips import STRIP_VALUES
 
 # Pixels: beyond it a smaller picture is blurred by less, which looks the same and takes a fraction of the time.
 _WIDE_SIGMA = 8.0
@@ -68,20 +69,25 @@ def motion_blurred(colour: NDArray[Any], length: float, angle: float) -> NDArray
         return cv2.filter2D(colour, -1, weights, anchor=anchor, borderType=cv2.BORDER_REFLECT).reshape(colour.shape)
     depth = cv2.CV_8U if colour.dtype == np.uint8 else cv2.CV_16U
     wide = cv2.copyMakeBorder(colour, reach, reach, reach, reach, cv2.BORDER_REFLECT)
-    width = colour.shape[1]
-
-    def change(part: NDArray[Any], rows: slice) -> NDArray[Any]:
-        near = wide[rows.start : rows.stop + 2 * reach].astype(np.float32)
-        total: NDArray[Any] = np.zeros(part.shape, np.float32)
+    blurred: NDArray[Any] = np.empty(colour.shape, colour.dtype)
+    for rows, columns in _squares(colour, at_least=2 * reach):
+        near = wide[rows.start : rows.stop + 2 * reach, columns.start : columns.stop + 2 * reach].astype(np.float32)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        total: NDArray[Any] = np.zeros((height, width, *colour.shape[2:]), np.float32)
         for top, left, weights in pieces:
             down, across = weights.shape
-            seen = near[top : top + part.shape[0] + down - 1, left : left + width + across - 1]
-            summed = cv2.filter2D(seen, cv2.CV_32F, weights, anchor=(0, 0))
-            total += summed[: part.shape[0], :width]
-        return cv2.addWeighted(total, 1.0, total, 0.0, 0.0, dtype=depth)
+            seen = near[top : top + height + down - 1, left : left + width + across - 1]
+            total += cv2.filter2D(seen, cv2.CV_32F, weights, anchor=(0, 0))[:height, :width]
+        blurred[rows, columns] = cv2.addWeighted(total, 1.0, total, 0.0, 0.0, dtype=depth).reshape(total.shape)
+    return blurred
 
-    # Rows above and below are needed by each part: not more of them than of its own.
-    return by_strips(colour, change, at_least=2 * reach)
+
+def _squares(colour: NDArray[Any], at_least: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of parts that stay in a core's cache. What is around each is needed too: not more of that than of the part."""
+    side = max(at_least, math.isqrt(STRIP_VALUES * colour.shape[0] * colour.shape[1] // colour.size))
+    for top in range(0, colour.shape[0], side):
+        for left in range(0, colour.shape[1], side):
+            yield slice(top, min(top + side, colour.shape[0])), slice(left, min(left + side, colour.shape[1]))
 
 
 def _pieces(kernel: NDArray[np.float32]) -> list[tuple[int, int, NDArray[np.float32]]]:

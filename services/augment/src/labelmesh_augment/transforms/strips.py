@@ -15,16 +15,16 @@ STRIP_VALUES = 1 << 16
 StripChange = Callable[[NDArray[Any], slice], NDArray[Any]]
 
 
-def strips(colour: NDArray[Any], at_least: int = 1) -> Iterator[slice]:
-    """Rows from the first to the last, a few at a time."""
-    rows = max(at_least, STRIP_VALUES * colour.shape[0] // max(1, colour.size))
+def strips(colour: NDArray[Any]) -> Iterator[slice]:
+    """Rows from the first to the last, a few at a time, at least one."""
+    rows = max(1, STRIP_VALUES * colour.shape[0] // max(1, colour.size))
     for start in range(0, colour.shape[0], rows):
         yield slice(start, min(start + rows, colour.shape[0]))
 
 
-def by_strips(colour: NDArray[Any], change: StripChange, at_least: int = 1) -> NDArray[Any]:
-    """A new picture of the same shape and type, of what `change` makes of each part, `at_least` so many rows."""
+def by_strips(colour: NDArray[Any], change: StripChange) -> NDArray[Any]:
+    """A new picture of the same shape and type, of what `change` makes of each part."""
     changed: NDArray[Any] = np.empty(colour.shape, colour.dtype)
-    for rows in strips(colour, at_least):
+    for rows in strips(colour):
         changed[rows] = change(colour[rows], rows)
     return changed

@@ -131,6 +131,15 @@ def test_the_cells_of_a_mosaic_fill_the_frame_without_overlapping() -> None:
         assert (covered == 1).all()
 
 
+def test_pictures_that_do_not_fill_their_cells_lie_at_the_point_where_the_cells_meet() -> None:
+    effect = mixed("mosaic", 3, THREE, centre_x=0.5, centre_y=0.5, fit="contain", width=80, height=60)
+    top_left, top_right, bottom_left, bottom_right = (layer.region for layer in effect.layers)
+    assert top_left[2:] == (40, 30)
+    assert (top_right[0], top_right[3]) == (40, 30)
+    assert (bottom_left[2], bottom_left[1]) == (40, 30)
+    assert bottom_right[:2] == (40, 30)
+
+
 def test_a_recipe_drawn_with_more_pictures_takes_those_there_are() -> None:
     values = {"centre_x": 0.5, "centre_y": 0.5, "order": (0, 8, 5, 3), "fit": "cover", "width": 0, "height": 0}
     (effect,) = CATALOGUE["mosaic"].act(values, Size(10, 10), THREE[:1])

@@ -36,8 +36,11 @@ def symmetric_beta(alpha: float, draws: Draws) -> float:
     return 0.5 + math.copysign(math.sqrt(spread / (1.0 + spread)) / 2, along)
 
 
-def fitted(source: Size, region: Region, fit: str) -> tuple[NDArray[np.float64], Region]:
-    """How a picture of size `source` is brought into a region, and the part of the region that it covers."""
+def fitted(source: Size, region: Region, fit: str, place: tuple[float, float] = (0.5, 0.5)) -> tuple[NDArray[np.float64], Region]:
+    """How a picture of size `source` is brought into a region, and the part of the region that it covers.
+
+    `place`: where it lies when it leaves two sides free, 0 (left, top) to 1 (right, bottom).
+    """
     x0, y0, x1, y1 = region
     width, height = x1 - x0, y1 - y0
     across, down = width / source.width, height / source.height
@@ -45,7 +48,7 @@ def fitted(source: Size, region: Region, fit: str) -> tuple[NDArray[np.float64],
         factor = min(across, down)
         inner_width = min(max(round(source.width * factor), 1), width)
         inner_height = min(max(round(source.height * factor), 1), height)
-        x0, y0 = x0 + (width - inner_width) // 2, y0 + (height - inner_height) // 2
+        x0, y0 = x0 + math.floor((width - inner_width) * place[0]), y0 + math.floor((height - inner_height) * place[1])
         return fitted(source, (x0, y0, x0 + inner_width, y0 + inner_height), "stretch")
     if fit == "cover":
         factor = max(across, down)
@@ -136,12 +139,14 @@ def _mosaic(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effe
         (0, middle_y, middle_x, after.height),
         (middle_x, middle_y, after.width, after.height),
     )
+    # What does not fill its cell lies at the point where the cells meet.
+    places = ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0))
     layers: list[Layer] = []
-    for number, cell in zip(drawn["order"], cells, strict=True):
+    for number, cell, place in zip(drawn["order"], cells, places, strict=True):
         # In a frame of one pixel some cells have none.
         if cell[0] < cell[2] and cell[1] < cell[3]:
             source = int(number) % len(sizes)
-            layers.append(Layer(source, *fitted(sizes[source], cell, str(drawn["fit"]))))
+            layers.append(Layer(source, *fitted(sizes[source], cell, str(drawn["fit"]), place)))
     return (Mix(tuple(layers), after),)
 
 
@@ -212,7 +217,7 @@ MIXUP = Transform(
     family=Family.MIXING,
     summary="Blends the picture with a further one, as if one shone through the other.",
     labels_summary="The labels of both pictures are kept, each with its picture's share as weight; those of the further picture follow it "
-    "into the frame. Masks are those of the first picture.",
+    "into the frame. Masks stay those of the first picture.",
     act=_mixup,
     parameters=(_alpha(0.4, "much more makes both pictures alike strong."), _fit("the frame")),
     source="Zhang, Cisse, Dauphin and Lopez-Paz, mixup: Beyond Empirical Risk Minimization, ICLR 2018",
@@ -230,8 +235,9 @@ CUTMIX = Transform(
     title="CutMix",
     family=Family.MIXING,
     summary="Puts a rectangle of a further picture over the picture, in the same place.",
-    labels_summary="Labels of the picture lose what is covered, those of the further picture are cut at the rectangle; those of which too "
-    "little is left are dropped by the label rules. Covered keypoints become hidden.",
+    labels_summary="Boxes and polygons of the picture lose visible share where they are covered, covered keypoints become hidden. Labels "
+    "of the further picture are cut at the rectangle. What has too little left is dropped by the label rules. Masks of the same id and "
+    "label are put together as the pictures are.",
     act=_cutmix,
     parameters=(_alpha(1.0, "much more makes it half of the picture."), _fit("the frame")),
     source="Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features, ICCV 2019",
@@ -253,8 +259,8 @@ MOSAIC = Transform(
     family=Family.MIXING,
     summary="Puts the picture and up to three further ones into four cells around a random point, in a random order. With fewer than three "
     "they are repeated.",
-    labels_summary="The labels of all four pictures, moved and scaled into their cells and cut at their borders; those of which too little "
-    "is left are dropped by the label rules.",
+    labels_summary="The labels of all four pictures, moved and scaled into their cells and cut at their borders; what has too little left "
+    "is dropped by the label rules. Masks of the same id and label are put together as the pictures are.",
     act=_mosaic,
     parameters=(
         _CENTRE_X,

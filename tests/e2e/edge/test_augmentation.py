@@ -48,7 +48,7 @@ def test_a_picture_goes_in_and_comes_back_turned_as_json(edge: EdgeMesh, key: st
     box = {"x": 0, "y": 0, "width": 10, "height": 5}
     asked = {
         "sample": {"source": {"image": base64.b64encode(jpeg()).decode()}, "labels": {"boxes": [box]}},
-        "pipeline": {"steps": [{"transform": "quarter_turn", "parameters": {"turns": "1"}}]},
+        "pipeline": {"steps": [{"transform": "quarter_turn", "parameters": {"turns": 1}}]},
     }
     reply = edge.http("POST", "/v1/augmentations", asked, {"x-api-key": key})
     assert reply.status == 200, reply.body

@@ -80,7 +80,7 @@ class Way:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self._process.args} ended with {self._process.wait(10)}")
+            raise SystemExit(f"a way of augmenting ended with {self._process.wait(10)}")
         return json.loads(line)
 
 

@@ -80,6 +80,7 @@ class Loop:
 
     def _one(self, file: bytes) -> tuple[bytes, NDArray[np.float64]]:
         picture = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
         height, width = picture.shape[:2]
         turned = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self._chance.uniform(-15, 15), 1.0)
         matrix = turned @ np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])

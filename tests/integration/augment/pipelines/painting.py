@@ -24,7 +24,8 @@ def png(pixels: Pixels) -> bytes:
 
 def pixels_of(content: bytes) -> Pixels:
     """What a viewer that knows nothing of us reads."""
-    found: Pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
     return found
 
 

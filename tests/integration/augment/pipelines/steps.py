@@ -25,7 +25,7 @@ def setting(parameter: Parameter) -> st.SearchStrategy[Any]:
         case Kind.CHOICE:
             return st.sampled_from(parameter.choices)
         case Kind.COLOUR:
-            return st.just((0, 0, 0))
+            return st.just((0, 0, 0))  # So that nothing is bright that a test did not paint.
         case Kind.INTEGER:
             most = min(int(parameter.maximum), MOST_PIXELS) if parameter.maximum > 1000 else int(parameter.maximum)
             whole = st.integers(int(parameter.minimum), most)
@@ -38,8 +38,10 @@ def setting(parameter: Parameter) -> st.SearchStrategy[Any]:
 
 
 def step(transform: Transform) -> st.SearchStrategy[Step]:
-    """A step with some parameters set and the others left out."""
-    settings = st.fixed_dictionaries({}, optional={parameter.name: setting(parameter) for parameter in transform.parameters})
+    """A step with some parameters set and the others left out; black wherever it paints."""
+    colours = {parameter.name: setting(parameter) for parameter in transform.parameters if parameter.kind is Kind.COLOUR}
+    others = {parameter.name: setting(parameter) for parameter in transform.parameters if parameter.kind is not Kind.COLOUR}
+    settings = st.fixed_dictionaries(colours, optional=others)
     return settings.map(lambda parameters: Step(transform.name, 1.0, parameters)).filter(_sound)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from labelmesh_augment.pictures import jpeg, png
-from labelmesh_augment.pictures.headers import Header, Limits, refused
+from labelmesh_augment.pictures import gif, jpeg, png, tiff, webp
+from labelmesh_augment.pictures.headers import Header, Limits, refused, truncated
 from labelmesh_augment.pictures.picture import Picture
+from labelmesh_augment.pictures.sniffing import sniffed
 
 __all__ = ["Header", "Limits", "inspect", "read"]
 
@@ -21,7 +22,12 @@ class _File(Protocol):
     def read(self) -> Picture: ...
 
 
-_OPENERS: dict[bytes, Callable[[bytes, Limits], _File]] = {jpeg.START: jpeg.JpegFile, png.START: png.PngFile}
+_OPENERS: dict[bytes, Callable[[bytes, Limits], _File]] = {
+    jpeg.START: jpeg.JpegFile,
+    png.START: png.PngFile,
+    **dict.fromkeys(gif.STARTS, gif.GifFile),
+    **dict.fromkeys(tiff.STARTS, tiff.TiffFile),
+}
 
 
 def inspect(content: bytes, limits: Limits = _DEFAULT) -> Header:
@@ -46,4 +52,11 @@ def _opened(content: bytes, limits: Limits) -> _File:
     for start, opener in _OPENERS.items():
         if content.startswith(start):
             return opener(content, limits)
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return webp.WebpFile(content, limits)
+    other = sniffed(content)
+    if other is not None:
+        raise refused("FORMAT_NOT_ALLOWED", f"the file is {other}; {_TAKEN}")
+    if any(start.startswith(content) for start in (*_OPENERS, b"RIFF")):
+        raise truncated("image", content)
     raise refused("NOT_AN_IMAGE", f"the file is no image that is known here; {_TAKEN}")

@@ -10,7 +10,7 @@ import numpy as np
 from labelmesh_chassis.errors import FailedPrecondition
 from numpy.typing import NDArray
 
-from labelmesh_augment.pictures import exif, jpeg, png
+from labelmesh_augment.pictures import exif, gif, jpeg, png, tiff, webp
 from labelmesh_augment.pictures.headers import Nature
 from labelmesh_augment.pictures.picture import Frame, Picture, Size
 from labelmesh_augment.pictures.profiles import fitting
@@ -24,7 +24,7 @@ _MEDIA_TYPES = {
     Format.TIFF: "image/tiff",
 }
 # What these formats can be.
-_MOST_SIDE = {Format.JPEG: jpeg.MAX_SIDE, Format.WEBP: 16_383, Format.GIF: 65_535}
+_MOST_SIDE = {Format.JPEG: jpeg.MAX_SIDE, Format.WEBP: webp.MAX_SIDE, Format.GIF: gif.MAX_SIDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,16 @@ def write(picture: Picture, output: Output | None = None) -> Encoded:
     xmp = exif.cleared_xmp(nature.xmp) if output.keep_metadata and nature.xmp is not None else None
     if format_ is Format.JPEG:
         content = jpeg.write(on_white(eight_bit(frames[0])), nature, output.quality, profile, exif_block, xmp)
-    else:
+    elif format_ is Format.PNG:
         content = png.write(frames, nature.plays, profile, exif_block, xmp)
+    elif format_ is Format.TIFF:
+        content = tiff.write(frames[0], nature, profile, xmp)
+    elif format_ is Format.GIF:
+        content = gif.write(tuple(map(eight_bit, frames)), nature.plays)
+    else:
+        # Its pixels are colours always.
+        profile = fitting(nature.profile, 3)
+        content = webp.write(tuple(map(eight_bit, frames)), nature, output.quality, profile, exif_block, xmp)
     return Encoded(content, _MEDIA_TYPES[format_], size, len(frames))
 
 

@@ -153,7 +153,7 @@ def _reduced(pixels: NDArray[Any], motion: Motion, outside: Outside, spread: _Sp
 
 
 def _samples(step: float) -> int:
-    return 1 if step <= _STEP else min(math.ceil(step / 1.5), _MOST_SAMPLES)
+    return 1 if step <= _STEP else min(math.ceil(step), _MOST_SAMPLES)
 
 
 def _vanished(pixels: NDArray[Any], size: Size, outside: Outside) -> NDArray[Any]:
@@ -267,14 +267,19 @@ def _fetched(pixels: NDArray[Any], x: NDArray[np.float32], y: NDArray[np.float32
     if max(width, height) <= _LONGEST:
         return cv2.remap(pixels, x - np.float32(0.5), y - np.float32(0.5), method, None, border, outside.value)
     # Of a larger source the part that is needed.
-    left, right = max(math.floor(float(x.min())) - 2, 0), min(math.ceil(float(x.max())) + 2, width)
-    top, bottom = max(math.floor(float(y.min())) - 2, 0), min(math.ceil(float(y.max())) + 2, height)
+    left, right = _needed(x, width)
+    top, bottom = _needed(y, height)
     if max(right - left, bottom - top) <= _LONGEST or x.size == 1:
         shift_x, shift_y = np.float32(left + 0.5), np.float32(top + 0.5)
         return cv2.remap(pixels[top:bottom, left:right], x - shift_x, y - shift_y, method, None, border, outside.value)
     axis = 0 if x.shape[0] >= x.shape[1] else 1
     halves = zip(np.array_split(x, 2, axis), np.array_split(y, 2, axis), strict=True)
     return np.concatenate([_fetched(pixels, its_x, its_y, Outside(border, outside.value), method) for its_x, its_y in halves], axis)
+
+
+def _needed(places: NDArray[np.float32], length: int) -> tuple[int, int]:
+    first = min(max(math.floor(float(places.min())) - 2, 0), length - 1)
+    return first, max(min(math.ceil(float(places.max())) + 2, length), first + 1)
 
 
 def _folded(places: NDArray[np.float32], length: int) -> NDArray[np.float32]:

@@ -61,6 +61,16 @@ def test_a_larger_picture_is_bent_alike() -> None:
     assert large / 10 == pytest.approx(small)
 
 
+def test_the_bend_reaches_all_edges_of_the_frame() -> None:
+    # Cells end where the frame does.
+    grid = elastic_grid(KEY, 4, 1.0, Size(40, 30))
+    for inner, edge in ((1.0, 0.0), (39.0, 40.0)):
+        here, there = (np.array(grid.at(np.array([x]), np.array([13.0]))) for x in (inner, edge))
+        assert np.abs(here - there).max() > 0.02
+    beyond, border = (np.array(grid.at(np.array([x]), np.array([13.0]))) for x in (41.0, 40.0))
+    assert (beyond == border).all()
+
+
 def test_outside_of_the_frame_the_bend_goes_on_without_a_jump() -> None:
     grid = elastic_grid(KEY, 5, 1.0, Size(40, 30))
     y = np.full(2001, 11.0)

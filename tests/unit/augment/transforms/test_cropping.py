@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelmesh_augment.pictures.picture import Size
 from labelmesh_augment.transforms.catalogue import CATALOGUE
+from labelmesh_augment.transforms.effects import Warp
 from labelmesh_augment.transforms.transform import Values
 
 from tests.unit.augment.transforms.steps import drawn, moved, scene, warp
@@ -70,7 +71,9 @@ def test_a_centre_crop_is_in_the_middle() -> None:
 def test_a_recipe_from_a_larger_picture_crops_what_there_is() -> None:
     values = {"x": 500, "y": 400, "width": 300, "height": 30_000, "resize_width": 0, "resize_height": 0}
     (effect,) = CATALOGUE["random_crop"].act(values, Size(320, 200), ())
-    assert getattr(effect, "size", None) == Size(300, 200)
+    assert isinstance(effect, Warp)
+    assert effect.size == Size(300, 200)
+    assert moved(effect, (20, 0), (320, 200)).tolist() == [[0, 0], [300, 200]]
 
 
 boxes_in_100 = st.lists(

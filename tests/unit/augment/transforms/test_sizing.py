@@ -62,6 +62,12 @@ def test_a_letterbox_holds_the_whole_picture_in_its_shape(
         assert sides.tolist() == [inner, outer]
 
 
+def test_a_small_picture_stays_small_in_a_letterbox_that_does_not_enlarge() -> None:
+    _, fitted, _ = effects("letterbox", scene(20, 10), width=100, height=100, enlarge=False)
+    assert isinstance(fitted, Warp)
+    assert moved(fitted, (0, 0), (20, 10)).tolist() == [[40, 45], [60, 55]]
+
+
 def test_bars_are_painted_and_the_picture_is_not() -> None:
     cut, _, bars = effects("letterbox", scene(20, 10), width=20, height=20, colour=[250, 20, 3])
     assert isinstance(cut, Warp) and cut.cuts and isinstance(bars, PixelStep) and not bars.keeps_gray

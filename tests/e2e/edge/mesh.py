@@ -42,6 +42,8 @@ PASSWORD = "violet-harbour-92"
 ADMIN = "edge-admin"
 ANNOTATOR = "edge-annotator"
 REPLICAS = 2
+# On loopback, and the one place there that pictures are fetched from.
+PICTURE_HOST = "127.7.7.7"
 _READY_S = 40
 _CALL_S = 15
 
@@ -145,8 +147,9 @@ class EdgeMesh(Door):
         names = [f"{part}_{uuid.uuid4().hex[:8]}" for part in ("auth", "labeling", "inference", "augment")]
         self.auth_url, labeling_url, inference_url, augment_url = (postgres.create_database(name, f"{name}_role") for name in names)
         self._auth_database = names[0]
-        ports = free_ports(4 * REPLICAS + 7)
+        ports = free_ports(4 * REPLICAS + 8)
         super().__init__(ports.pop(), ports.pop())
+        self.picture_port = ports.pop()
         pairs = [(ports.pop(), ports.pop()) for _ in range(2 * REPLICAS + 2)]
         jwks = f"http://127.0.0.1:{pairs[0][1]}/.well-known/jwks.json"
         auth = {
@@ -175,6 +178,8 @@ class EdgeMesh(Door):
             "LABELMESH_DATABASE_URL": augment_url,
             "LABELMESH_LABELING": f"ipv4:{targets}",
             "LABELMESH_WORKERS": "1",
+            "LABELMESH_FETCH_NETWORKS": f"{PICTURE_HOST}/32",
+            "LABELMESH_FETCH_PORTS": ",".join(map(str, (80, 443, self.picture_port))),
         }
         self._auth_environment = auth
         self.auth = [Replica("auth", folder, *pair, auth) for pair in pairs[:REPLICAS]]

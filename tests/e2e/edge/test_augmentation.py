@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import re
+import threading
 import urllib.parse
+from collections.abc import Iterator
 from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
 import pytest
 from labelmesh.augment.v1 import augmentations_pb2, augmentations_pb2_grpc, classic_pb2, classic_pb2_grpc, pipelines_pb2
 from PIL import Image
 
-from tests.e2e.edge.mesh import ANNOTATOR, EdgeMesh, Reply, bearer
+from tests.e2e.edge.mesh import ANNOTATOR, PICTURE_HOST, EdgeMesh, Reply, bearer
 from tests.e2e.edge.test_models import key_for
 from tests.support.mesh import until
 
@@ -28,14 +31,50 @@ def key(edge: EdgeMesh, token: str) -> str:
     return key_for(edge, token, "augment.apply")
 
 
-def jpeg() -> bytes:
+@pytest.fixture(scope="module")
+def pictures(edge: EdgeMesh) -> Iterator[str]:
+    """The address of a folder of pictures on a server of their own."""
+    noise = Image.effect_noise((2100, 2100), 90)
+    files = {"/cat.jpg": ("image/jpeg", jpeg()), "/large.png": ("image/png", encoded(noise, "PNG")), "/page.html": ("text/html", b"<p>no")}
+    files["/broken.jpg"] = ("image/jpeg", jpeg()[:200])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            kind, content = files.get(self.path, ("", b""))
+            self.send_response(200 if kind else 404)
+            self.send_header("content-type", kind or "text/plain")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((PICTURE_HOST, edge.picture_port), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://{PICTURE_HOST}:{edge.picture_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join(timeout=10)
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (40, 30), (200, 30, 60)).save(file, "JPEG")
+    image.save(file, kind)
     return file.getvalue()
+
+
+def jpeg() -> bytes:
+    return encoded(Image.new("RGB", (40, 30), (200, 30, 60)), "JPEG")
 
 
 def classic(edge: EdgeMesh, key: str, path: str = "/augment/", accept: str = BROWSER, **asked: str) -> Reply:
     return edge.http("GET", f"{path}?{urllib.parse.urlencode(asked)}", headers={"x-api-key": key, "accept": accept})
+
+
+def pictures_on(page: Reply) -> list[bytes]:
+    return [base64.b64decode(found) for found in re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page.body.decode())]
 
 
 def test_whoever_is_signed_in_sees_what_transforms_there_are(edge: EdgeMesh) -> None:
@@ -83,6 +122,40 @@ def test_without_an_address_it_tells_how_to_use_it(edge: EdgeMesh, path: str) ->
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "<h1>What does training see?</h1>" in page.body.decode()
     assert edge.http("HEAD", path).status == 200
+
+
+def test_a_page_shows_the_picture_before_and_after_with_what_was_drawn(edge: EdgeMesh, key: str, pictures: str) -> None:
+    page = classic(edge, key, url=f"{pictures}/cat.jpg", seed="7")
+    assert (page.status, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
+    shown = pictures_on(page)
+    assert len(shown) == 2
+    assert all(Image.open(io.BytesIO(each)).format == "JPEG" for each in shown)
+    assert "seed=7" in unescape(page.body.decode())
+    assert pictures_on(classic(edge, key, url=f"{pictures}/cat.jpg", seed="7")) == shown, "the same seed gives the same picture"
+
+
+def test_the_image_alone_is_the_file_and_the_same_for_the_same_seed(edge: EdgeMesh, key: str, pictures: str) -> None:
+    first, again, other = (
+        classic(edge, key, url=f"{pictures}/cat.jpg", seed=seed, format="image", accept="*/*") for seed in ("7", "7", "8")
+    )
+    assert (first.status, first.headers["content-type"]) == (200, "image/jpeg")
+    assert Image.open(io.BytesIO(first.body)).format == "JPEG"
+    assert first.body == again.body != other.body
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("large.png", "larger than 4"),
+        ("page.html", "text/html"),
+        ("gone.jpg", "404"),
+        ("broken.jpg", "JPEG"),
+    ],
+)
+def test_a_file_that_cannot_be_used_gets_a_page_that_says_why(edge: EdgeMesh, key: str, pictures: str, name: str, words: str) -> None:
+    page = classic(edge, key, url=f"{pictures}/{name}")
+    assert (page.status, page.headers["content-type"].partition(";")[0]) == (400, "text/html")
+    assert words in unescape(page.body.decode())
 
 
 @pytest.mark.parametrize("path", ["/augment", "/augment/"])

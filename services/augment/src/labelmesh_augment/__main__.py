@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from labelmesh.augment.v1 import (
@@ -23,7 +23,7 @@ from labelmesh_chassis.housekeeping import Housekeeper
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
 from labelmesh_chassis.objects import ObjectStore
 from labelmesh_chassis.server import MeshServer, ServerBuilder
-from labelmesh_chassis.settings import ServiceSettings, load_settings
+from labelmesh_chassis.settings import FetchSettings, ServiceSettings, load_settings
 from labelmesh_chassis.telemetry import configure_logging
 from labelmesh_chassis.workers import PoolSettings, WorkerPool
 from prometheus_client import CollectorRegistry
@@ -64,7 +64,7 @@ def compose(settings: AugmentSettings, verifier: IdentityVerifier) -> MeshServer
     objects = _objects(settings)
     labeling_channel = open_channel(settings.labeling, LABELING_SERVICES)
     labeling = Labeling(labeling_channel)
-    sources = Sources(labeling, objects, lambda url, most: fetch(url, max_bytes=most, timeout_s=_FETCH_S).content)
+    sources = Sources(labeling, objects, _fetching(settings))
     store = PipelineStore(database, labeling)
     asking = Asking(pool, sources, Saved(store.get, pipeline_from), _pixels)
     housekeeper = Housekeeper(database, [partial(sweep_answers, limit=_SWEPT_AT_ONCE)], lock_key=_SWEEPING_LOCK)
@@ -103,6 +103,14 @@ def _workers(settings: AugmentSettings, registry: CollectorRegistry) -> WorkerPo
 def _pixels(content: bytes) -> int:
     """Of all frames, from the file's header."""
     return inspect(content).pixels
+
+
+def _fetching(settings: FetchSettings) -> Callable[[str, int], bytes]:
+    def fetched(url: str, most: int) -> bytes:
+        networks, ports = settings.fetch_networks, settings.fetch_ports
+        return fetch(url, max_bytes=most, timeout_s=_FETCH_S, allowed_networks=networks, allowed_ports=ports).content
+
+    return fetched
 
 
 def _objects(settings: AugmentSettings) -> ObjectStore:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from labelmesh_chassis.settings import ObjectStoreSettings, ServiceSettings
+from labelmesh_chassis.settings import FetchSettings, ObjectStoreSettings, ServiceSettings
 from pydantic import Field
 
 
-class AugmentSettings(ServiceSettings, ObjectStoreSettings):
+class AugmentSettings(ServiceSettings, ObjectStoreSettings, FetchSettings):
     """The service's settings, LABELMESH_*."""
 
     identity_jwks_url: str = Field(description="Where the public keys are that callers' identities are signed with.", min_length=1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "LABELMESH_"
 
@@ -58,6 +59,24 @@ class ObjectStoreSettings(BaseSettings):
     )
     s3_region: str = Field(default="us-east-1", description="The region that requests are signed for.")
     objects_url: str = Field(default="/objects", description="Where browsers reach the S3 server through the gateway.")
+
+
+class FetchSettings(BaseSettings):
+    """Where files may be fetched from when a caller names an address: the public internet, and what is added here."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+
+    fetch_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(), max_length=100, description='Networks that are fetched from although they are not public: "10.1.0.0/16,fd00:1::/64".'
+    )
+    fetch_ports: Annotated[frozenset[Annotated[int, Field(ge=1, le=65535)]], NoDecode] = Field(
+        default=frozenset({80, 443}), min_length=1, max_length=100, description="Ports that are fetched from, separated by commas."
+    )
+
+    @field_validator("fetch_networks", "fetch_ports", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from labelmesh.inference.v1 import (
@@ -27,7 +27,7 @@ from labelmesh_chassis.housekeeping import Housekeeper, Sweep
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
 from labelmesh_chassis.objects import ObjectStore
 from labelmesh_chassis.server import MeshServer, ServerBuilder
-from labelmesh_chassis.settings import ServiceSettings, load_settings
+from labelmesh_chassis.settings import FetchSettings, ServiceSettings, load_settings
 from labelmesh_chassis.streams import Feed
 from labelmesh_chassis.telemetry import configure_logging
 from prometheus_client import CollectorRegistry
@@ -91,7 +91,7 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     housekeeper = Housekeeper(database, _sweeps(settings, store, album), lock_key=_SWEEPING_LOCK)
     labeling_channel = open_channel(settings.labeling, LABELING_SERVICES)
     labeling = Labeling(labeling_channel)
-    sources = Sources(labeling, objects, lambda url, most: fetch(url, max_bytes=most, timeout_s=_FETCH_S).content)
+    sources = Sources(labeling, objects, _fetching(settings))
     asking = Asking(calls, sources, readers)
     predicting = Predicting(registry, asking, store, shadows, encoded)
     pipelines = Pipelines(most_streams=settings.most_watchers)
@@ -124,6 +124,14 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     housekeeper.start()
     shadows.start()
     return builder.build()
+
+
+def _fetching(settings: FetchSettings) -> Callable[[str, int], bytes]:
+    def fetched(url: str, most: int) -> bytes:
+        networks, ports = settings.fetch_networks, settings.fetch_ports
+        return fetch(url, max_bytes=most, timeout_s=_FETCH_S, allowed_networks=networks, allowed_ports=ports).content
+
+    return fetched
 
 
 def _objects(settings: InferenceSettings) -> ObjectStore:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from labelmesh_chassis.settings import ObjectStoreSettings, ServiceSettings
+from labelmesh_chassis.settings import FetchSettings, ObjectStoreSettings, ServiceSettings
 from pydantic import Field
 
 
-class InferenceSettings(ServiceSettings, ObjectStoreSettings):
+class InferenceSettings(ServiceSettings, ObjectStoreSettings, FetchSettings):
     """The service's settings, LABELMESH_*."""
 
     identity_jwks_url: str = Field(description="Where the public keys are that callers' identities are signed with.", min_length=1)

@@ -18,6 +18,7 @@ from labelmesh_chassis.workers import Reply, Ticket, WorkerPool
 from labelmesh_augment.access import READ_IMAGES, Caller
 from labelmesh_augment.augmenting.sources import ProjectImage, Source, Sources
 from labelmesh_augment.pipelines.pipeline import Finding, Pipeline, Recipe
+from labelmesh_augment.pipelines.samples import placed
 from labelmesh_augment.pipelines.storage import SavedPipeline
 from labelmesh_augment.pipelines.validation import check, check_recipe, normalised
 from labelmesh_augment.work.orders import Order, Packed, Work
@@ -184,7 +185,11 @@ class Asking:
 
     def weight(self, pictures: Sequence[Packed]) -> int:
         """What pictures weigh: their pixels and the bytes that are kept while they wait. Raises what there is to say against a file."""
-        return sum(self._weigh(picture.content) + len(picture.content) + len(picture.labels) for picture in pictures)
+        total = 0
+        for index, picture in enumerate(pictures):
+            with placed(_place(index)):
+                total += self._weigh(picture.content) + len(picture.content) + len(picture.labels)
+        return total
 
     def submit(self, call: Call, order: Order, weight: int, *, patient: bool = False) -> Future[Reply]:
         """Has a worker do it."""

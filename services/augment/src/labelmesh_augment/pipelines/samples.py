@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from labelmesh_chassis.errors import FieldViolation, InvalidArgument
@@ -44,9 +45,22 @@ class Loaded:
 def load(sample: Sample, limits: Limits | None = None, *, field: str = "sample") -> Loaded:
     """Reads a sample. Raises InvalidArgument: what `pictures.reading.read` says of files, and LABEL_INVALID with a violation under
     `field`.labels for each label that cannot be."""
-    picture = read(sample.content, limits) if limits is not None else read(sample.content)
+    with placed(field):
+        picture = read(sample.content, limits) if limits is not None else read(sample.content)
     check_labels(sample.labels, picture.size, field=f"{field}.labels")
     return Loaded(picture, sample.labels, content_hash(sample.content), len(sample.content))
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Says of which picture of a call a refusal within is: its fields come out below `place`, e.g. `further[1].source`."""
+    try:
+        yield
+    except InvalidArgument as error:
+        violations = [replace(violation, field=f"{place}.{violation.field}") for violation in error.violations]
+        raise InvalidArgument(
+            error.reason, error.message, violations=violations, metadata=error.metadata, retry_after=error.retry_after
+        ) from error
 
 
 def check_labels(labels: Labels, size: Size, *, field: str = "labels") -> None:

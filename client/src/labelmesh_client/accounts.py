@@ -27,6 +27,9 @@ SCOPES = (
     "inference.read",
     "inference.predict",
     "inference.manage",
+    "augment.read",
+    "augment.apply",
+    "augment.manage",
 )
 
 

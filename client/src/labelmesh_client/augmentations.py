@@ -23,6 +23,7 @@ from labelmesh_client.pipelines import (
     Output,
     Pipeline,
     PipelineReference,
+    as_json,
     fill_from_wire,
     fill_to_wire,
     output_from_wire,
@@ -94,7 +95,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """As the contract has it in JSON."""
-        return json_format.MessageToDict(self.to_wire())
+        return as_json(self.to_wire())
 
     def to_wire(self) -> wire.Recipe:
         message = wire.Recipe(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
+from google.protobuf.message import Message
 from labelmesh.augment.v1 import pipelines_pb2 as wire
 
 from labelmesh_client.errors import SourceError
@@ -22,6 +23,8 @@ from labelmesh_client.timestamps import moment
 _PAGE = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 _MAX_DEPTH = 20
+#: Of steps and of recipes.
+_MAPS = frozenset({"parameters", "versions"})
 
 
 class FillKind(StrEnum):
@@ -124,7 +127,7 @@ class Pipeline:
 
     def to_json(self) -> dict[str, Any]:
         """As the contract has it in JSON, and as the browser copies it."""
-        return json_format.MessageToDict(self.to_wire())
+        return as_json(self.to_wire())
 
     def to_wire(self) -> wire.Pipeline:
         return wire.Pipeline(
@@ -445,6 +448,21 @@ def _parameter(message: wire.Parameter) -> Parameter:
         choices=tuple(message.choices),
         default=_whole(json_format.MessageToDict(message.default_value)) if message.HasField("default_value") else None,
     )
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """A message as the contract has it in JSON, the same text every time: the maps of a message come in any order."""
+    made: dict[str, Any] = _in_order(json_format.MessageToDict(message))
+    return made
+
+
+def _in_order(value: Any, name: str = "") -> Any:
+    if isinstance(value, list):
+        return [_in_order(one) for one in value]
+    if isinstance(value, dict):
+        keys = sorted(value) if name in _MAPS else value
+        return {key: _in_order(value[key], key) for key in keys}
+    return value
 
 
 def _whole(value: Any) -> Any:

@@ -40,6 +40,13 @@ def name() -> str:
 
 
 @pytest.fixture(scope="session")
+def augment_mesh(mesh: Mesh) -> Mesh:
+    """The same with the augmentation service, started by the first test that needs it."""
+    mesh.start_augmenting()
+    return mesh
+
+
+@pytest.fixture(scope="session")
 def model_mesh(mesh: Mesh) -> Mesh:
     """The same with inference and a model server, started by the first test that needs them."""
     mesh.start_models()

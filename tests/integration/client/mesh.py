@@ -25,7 +25,7 @@ from labelmesh_local.process import Process, wait_until
 from tests.support.modelserver import ModelServerProcess
 from tests.support.stores import StoreAddress
 
-_SERVICES = ("auth", "labeling", "inference")
+_SERVICES = ("auth", "labeling", "inference", "augment")
 ADMIN, ADMIN_PASSWORD = "root", "violet-harbour-92"
 ALL_SCOPES = SCOPES
 
@@ -43,6 +43,7 @@ class Mesh:
     """Auth, labeling and the gateway on free loopback ports. `idle_seconds` is how long a session lasts without activity.
 
     `start_models` brings inference and a model server beside them, whose model repository is `repository`; TensorFlow takes some seconds.
+    `start_augmenting` brings the augmentation service.
     """
 
     def __init__(self, folder: Path, postgres: Postgres, store: StoreAddress, *, idle_seconds: int = 120) -> None:
@@ -65,6 +66,13 @@ class Mesh:
                 "LABELMESH_OBJECTS_URL": "/objects",
                 "LABELMESH_MODEL_SERVER": f"127.0.0.1:{self.ports['models']}",
                 "LABELMESH_LABELING": f"127.0.0.1:{self.ports['labeling']}",
+            },
+            "augment": {
+                **self._service("augment", urls["augment"]),
+                **store.environment(),
+                "LABELMESH_OBJECTS_URL": "/objects",
+                "LABELMESH_LABELING": f"127.0.0.1:{self.ports['labeling']}",
+                "LABELMESH_WORKERS": "2",
             },
         }
         self.repository = ModelRepository(folder / "models")
@@ -94,6 +102,7 @@ class Mesh:
             "LABELMESH_GATEWAY_AUTH_OPS": f"127.0.0.1:{self.ports['auth_ops']}",
             "LABELMESH_GATEWAY_LABELING": f"127.0.0.1:{self.ports['labeling']}",
             "LABELMESH_GATEWAY_INFERENCE": f"127.0.0.1:{self.ports['inference']}",
+            "LABELMESH_GATEWAY_AUGMENT": f"127.0.0.1:{self.ports['augment']}",
             "LABELMESH_GATEWAY_OBJECTS": self._store.endpoint,
             "LABELMESH_GATEWAY_SIGN_IN_PER_MINUTE": "100000",
             "LABELMESH_GATEWAY_CALLS_PER_SECOND": "100000",
@@ -115,6 +124,11 @@ class Mesh:
         self._model_server = ModelServerProcess(self._folder / "modelserver.log", config, port=self.ports["models"], wait=False)
         self.start_service("inference")
         self._model_server.wait_until_ready()
+
+    def start_augmenting(self) -> None:
+        """Returns when pictures can be augmented; does nothing the second time."""
+        if "augment" not in self._processes:
+            self.start_service("augment")
 
     def stop(self) -> None:
         if self._model_server is not None:

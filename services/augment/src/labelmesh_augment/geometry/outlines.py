@@ -87,9 +87,11 @@ def clipped(ring: Points, size: Size) -> Points:
     points: list[tuple[float, float]] = [(x, y) for x, y in ring.tolist()]
     for axis, limit, sign in ((0, 0.0, 1.0), (0, float(size.width), -1.0), (1, 0.0, 1.0), (1, float(size.height), -1.0)):
         points = _cut(points, axis, limit, sign)
-        if not points:
+        if len(points) < 3:
             return _NO_POINTS
-    return np.array(points)
+    # Where it ran along the border and back again, it would lead on to where nothing is. A convex one cannot.
+    points = _without_spikes(points, (0.0, 0.0), (float(size.width), float(size.height))) if len(ring) > 4 else points
+    return np.array(points) if len(points) >= 3 else _NO_POINTS
 
 
 def _cut(points: list[tuple[float, float]], axis: int, limit: float, sign: float) -> list[tuple[float, float]]:
@@ -106,31 +108,33 @@ def _cut(points: list[tuple[float, float]], axis: int, limit: float, sign: float
         if point_in:
             kept.append(point)
         before, before_in = point, point_in
-    return _without_spikes(kept, axis, limit)
+    return kept
 
 
-def _without_spikes(points: list[tuple[float, float]], axis: int, limit: float) -> list[tuple[float, float]]:
-    """Takes out where the outline runs along the line and back again: such a spike would lead on to where nothing is."""
+def _without_spikes(points: list[tuple[float, float]], low: tuple[float, float], high: tuple[float, float]) -> list[tuple[float, float]]:
     kept: list[tuple[float, float]] = []
     for point in points:
         kept.append(point)
-        while len(kept) >= 3 and _spike(kept[-3], kept[-2], kept[-1], axis, limit):
+        while len(kept) >= 3 and _spike(kept[-3], kept[-2], kept[-1], low, high):
             del kept[-2]
     while len(kept) >= 3:
-        if _spike(kept[-2], kept[-1], kept[0], axis, limit):
+        if _spike(kept[-2], kept[-1], kept[0], low, high):
             del kept[-1]
-        elif _spike(kept[-1], kept[0], kept[1], axis, limit):
+        elif _spike(kept[-1], kept[0], kept[1], low, high):
             del kept[0]
         else:
             break
-    return kept if len(kept) >= 3 else []
+    return kept
 
 
-def _spike(one: tuple[float, float], tip: tuple[float, float], other: tuple[float, float], axis: int, limit: float) -> bool:
-    if one[axis] != limit or tip[axis] != limit or other[axis] != limit:
-        return False
-    along = 1 - axis
-    return (tip[along] - one[along]) * (other[along] - tip[along]) <= 0.0
+def _spike(
+    one: tuple[float, float], tip: tuple[float, float], other: tuple[float, float], low: tuple[float, float], high: tuple[float, float]
+) -> bool:
+    """Whether the way from one to the other turns back at the tip, all along one side of the frame."""
+    for axis, along in ((0, 1), (1, 0)):
+        if tip[axis] == one[axis] == other[axis] and (tip[axis] == low[axis] or tip[axis] == high[axis]):
+            return (tip[along] - one[along]) * (other[along] - tip[along]) <= 0.0
+    return False
 
 
 def moved(outlines: Outlines, motion: Motion) -> tuple[Outlines, NDArray[np.float64]]:

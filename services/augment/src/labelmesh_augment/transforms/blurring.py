@@ -95,13 +95,12 @@ def _pieces(kernel: NDArray[np.float32]) -> list[tuple[int, int, NDArray[np.floa
     level = np.ptp(np.flatnonzero(kernel.any(axis=0))) >= np.ptp(np.flatnonzero(kernel.any(axis=1)))
     parts = []
     for start in range(0, kernel.shape[0], _DIRECT_SIDE):
-        cut = np.zeros_like(kernel)
-        lane = (slice(None), slice(start, start + _DIRECT_SIDE)) if level else (slice(start, start + _DIRECT_SIDE), slice(None))
-        cut[lane] = kernel[lane]
+        cut = kernel[:, start : start + _DIRECT_SIDE] if level else kernel[start : start + _DIRECT_SIDE]
         rows, columns = np.nonzero(cut)
         if rows.size:
             top, left = int(rows.min()), int(columns.min())
-            parts.append((top, left, np.ascontiguousarray(cut[top : rows.max() + 1, left : columns.max() + 1])))
+            weights = np.ascontiguousarray(cut[top : rows.max() + 1, left : columns.max() + 1])
+            parts.append((top, left + start, weights) if level else (top + start, left, weights))
     return parts
 
 

@@ -120,12 +120,17 @@ def test_the_largest_results_are_made(sides: tuple[int, int]) -> None:
     ("name", "given_"),
     [
         ("resize", {"mode": "shortest", "side": 30_000}),
-        ("pad", {"left": 30_000, "right": 30_000}),
+        ("pad", {"left": 10_000, "right": 10_000}),
         ("rotate", {"angle": 45, "expand": True}),
         ("letterbox", {"width": 30_000, "height": 30_000}),
-        ("crop_around_boxes", {"resize_width": 30_000, "resize_height": 30_000}),
     ],
 )
 def test_no_step_makes_a_result_that_is_too_large(name: str, given_: dict[str, Any]) -> None:
     with pytest.raises(FailedPrecondition):
         effects(name, scene(29_000, 1_500), **given_)
+
+
+def test_sizes_are_drawn_by_factors_as_their_slider_moves() -> None:
+    sides = [warp("resize", scene(10, 10), number, side=[10, 1000]).size.width for number in range(400)]
+    assert 160 < sum(side < 100 for side in sides) < 240
+    assert min(sides) >= 10 and max(sides) <= 1000

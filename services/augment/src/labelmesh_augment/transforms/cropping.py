@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from labelmesh_augment.pictures.picture import Size
 from labelmesh_augment.transforms.effects import Effect, Warp
 from labelmesh_augment.transforms.matrices import shift
-from labelmesh_augment.transforms.sizing import pixels, result_size, stretch
+from labelmesh_augment.transforms.sizing import MAX_SIDE, pixels, result_size, stretch
 from labelmesh_augment.transforms.transform import Draws, Family, Kind, Parameter, Scene, Transform, Values, draw_number
 
 # How often a crop of the area and shape that were drawn is tried before one is taken that fits.
@@ -106,8 +106,8 @@ _RESIZE = (
 )
 
 _WINDOW = (
-    pixels("x", "Left", "Where the crop begins.", 0),
-    pixels("y", "Top", "Where the crop begins.", 0),
+    pixels("x", "Left", "Where the crop begins.", 0, most=MAX_SIDE),
+    pixels("y", "Top", "Where the crop begins.", 0, most=MAX_SIDE),
     pixels("width", "Width", "Of the crop.", 1, least=1),
     pixels("height", "Height", "Of the crop.", 1, least=1),
     *_RESIZE,

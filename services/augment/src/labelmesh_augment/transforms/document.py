@@ -107,9 +107,7 @@ def _allowed(parameter: Parameter) -> str:
             if parameter.kind is Kind.INTEGER:
                 notes.append("whole numbers")
             if parameter.ranged:
-                notes.append("range")
-            if parameter.logarithmic:
-                notes.append("by factors")
+                notes.append("range, by factors" if parameter.logarithmic else "range")
             return "; ".join(notes)
 
 

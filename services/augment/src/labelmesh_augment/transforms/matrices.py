@@ -60,7 +60,7 @@ def tilt(offsets: Sequence[tuple[float, float]], size: Size) -> Matrix:
 
     The corners stay convex: seen in sides, with offsets up to e a corner is at most 2e along the diagonal, and the line through its
     neighbours at least 1 - 2e, so e must be below 1/4. Then the third row is positive all over the frame. P. Heckbert, "Fundamentals of
-    Texture Mapping and Image Warping" (1989), 2.2.3.
+    Texture Mapping and Image Warping" (1989).
     """
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (
         (cx + dx, cy + dy) for (cx, cy), (dx, dy) in zip(((0, 0), (1, 0), (1, 1), (0, 1)), offsets, strict=True)

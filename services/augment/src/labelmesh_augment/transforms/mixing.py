@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from labelmesh_augment.pictures.picture import Size
 from labelmesh_augment.transforms.effects import Effect, Layer, Mix
 from labelmesh_augment.transforms.matrices import scaling, shift
-from labelmesh_augment.transforms.sizing import pixels, result_size
+from labelmesh_augment.transforms.sizing import MAX_SIDE, pixels, result_size
 from labelmesh_augment.transforms.transform import Draws, Family, Kind, Parameter, Scene, Transform, Values, draw_number
 
 # Further pictures that a call can have.
@@ -244,10 +244,10 @@ CUTMIX = Transform(
     draw=_draw_cutmix,
     drawn=(
         _PARTNER,
-        pixels("x", "Left", "Where the rectangle begins.", 0),
-        pixels("y", "Top", "Where the rectangle begins.", 0),
-        pixels("width", "Width", "Of the rectangle.", 0),
-        pixels("height", "Height", "Of the rectangle.", 0),
+        pixels("x", "Left", "Where the rectangle begins.", 0, most=MAX_SIDE),
+        pixels("y", "Top", "Where the rectangle begins.", 0, most=MAX_SIDE),
+        pixels("width", "Width", "Of the rectangle.", 0, most=MAX_SIDE),
+        pixels("height", "Height", "Of the rectangle.", 0, most=MAX_SIDE),
         _fit("the frame"),
     ),
     further_pictures=1,

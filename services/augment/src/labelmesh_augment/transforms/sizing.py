@@ -103,8 +103,14 @@ def _multiple(length: int, of: int) -> int:
     return math.ceil(length / of) * of
 
 
-def pixels(name: str, title: str, summary: str, default: Value, *, least: int = 0, most: int = MAX_SIDE, ranged: bool = False) -> Parameter:
-    return Parameter(name, title, summary, Kind.INTEGER, default=default, minimum=least, maximum=most, step=1, unit="px", ranged=ranged)
+def pixels(
+    name: str, title: str, summary: str, default: Value, *, least: int = 0, most: int | None = None, ranged: bool = False
+) -> Parameter:
+    """A setting in whole pixels, up to what a result can have; up to a third of it where 0 leaves it to others, as such a slider moves by
+    sums."""
+    most = most or (MAX_SIDE if least else MAX_SIDE // 3)
+    logarithmic = least > 0
+    return Parameter(name, title, summary, Kind.INTEGER, default, least, most, step=1, unit="px", ranged=ranged, logarithmic=logarithmic)
 
 
 RESIZE = Transform(
@@ -160,7 +166,7 @@ LETTERBOX = Transform(
             step=1,
         ),
     ),
-    source="Redmon and Farhadi, YOLOv3: An Incremental Improvement, 2018; stride and grey as in YOLOv5 (Jocher, 2020)",
+    source="Redmon and Farhadi, YOLOv3: An Incremental Improvement, 2018 (its program); stride and grey: YOLOv5 (Jocher, 2020)",
 )
 
 PAD = Transform(

@@ -110,8 +110,14 @@ def draw_number(parameter: Parameter, value: tuple[float, float], draws: Draws) 
     return min(max(math.exp(draws.uniform(math.log(low), math.log(high))), low), high)
 
 
+def draw_integer(parameter: Parameter, value: tuple[int, int], draws: Draws) -> int:
+    """As `draw_number`; both ends are included."""
+    low, high = int(value[0]), int(value[1])
+    return round(draw_number(parameter, (low, high), draws)) if parameter.logarithmic and low > 0 else draws.integer(low, high)
+
+
 def draw_each(parameters: Sequence[Parameter]) -> Draw:
-    """Draws every ranged parameter by itself (`draw_number`), in their order, and takes the others as they are."""
+    """Draws every ranged parameter by itself (`draw_number`, `draw_integer`), in their order, and takes the others as they are."""
 
     def draw(settings: Values, draws: Draws, scene: Scene) -> Values:
         drawn: dict[str, Value] = {}
@@ -120,7 +126,7 @@ def draw_each(parameters: Sequence[Parameter]) -> Draw:
             if not parameter.ranged:
                 drawn[parameter.name] = value
             elif parameter.kind is Kind.INTEGER:
-                drawn[parameter.name] = draws.integer(int(value[0]), int(value[1]))
+                drawn[parameter.name] = draw_integer(parameter, value, draws)
             else:
                 drawn[parameter.name] = draw_number(parameter, value, draws)
         return drawn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from labelmesh_augment.pictures.picture import Size
@@ -27,11 +26,14 @@ def covering(name: str, colour: NDArray[Any], /, **values: Any) -> Cover:
 
 def inside(effect: Cover, height: int, width: int, margin: float = 0.0) -> NDArray[np.bool_]:
     """Pixels whose centres lie in one of the outlines, or closer to it than `margin`."""
+    y, x = np.mgrid[:height, :width] + 0.5
     found = np.zeros((height, width), bool)
     for outline in effect.outlines:
-        contour = outline.astype(np.float32).reshape(-1, 1, 2)
-        for y, x in np.ndindex(height, width):
-            found[y, x] |= cv2.pointPolygonTest(contour, (x + 0.5, y + 0.5), True) >= -margin
+        # Outlines go round clockwise: the inside is to the right of every edge.
+        depths = []
+        for (x0, y0), (x1, y1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+            depths.append(((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) / np.hypot(x1 - x0, y1 - y0))
+        found |= np.min(depths, axis=0) >= -margin
     return found
 
 

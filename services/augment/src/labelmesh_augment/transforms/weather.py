@@ -112,20 +112,19 @@ def streaks(size: Size, stream: Stream, amount: float, length: float, angle: flo
     side = max(size.width, size.height)
     drawn: NDArray[np.uint8] = np.zeros((size.height, size.width), np.uint8)
     for most, longer, wider, denser in _DISTANCES:
-        count = round(most * amount)
+        x, y, drop, turn = _numbers(stream, round(most * amount), 4).T
         width = max(side * _DROP_WIDTH * wider, 0.05)
-        thickness = max(1, round(width))
-        reach = length * longer * side
-        for x, y, size_of_drop, turn in _numbers(stream, count, 4).tolist():
-            leaning = math.radians(angle + (turn - 0.5) * 6.0)
-            half = reach * (0.35 + 0.3 * size_of_drop)
-            across, down = math.sin(leaning) * half, math.cos(leaning) * half
-            # Drops begin outside as well.
-            centre = (x * (size.width + 2 * abs(across)) - abs(across), y * (size.height + 2 * down) - down)
-            start = (round((centre[0] + across) * 16), round((centre[1] - down) * 16))
-            end = (round((centre[0] - across) * 16), round((centre[1] + down) * 16))
-            value = 255.0 * denser * (0.4 + 0.6 * size_of_drop) * min(width, 1.0) ** 0.5
-            cv2.line(drawn, start, end, value, thickness, cv2.LINE_AA, 4)
+        leaning = np.radians(angle + (turn - 0.5) * 6.0)
+        half = length * longer * side * (0.35 + 0.3 * drop)
+        across, down = np.sin(leaning) * half, np.cos(leaning) * half
+        # Drops begin outside as well.
+        middle_x = x * (size.width + 2 * np.abs(across)) - np.abs(across)
+        middle_y = y * (size.height + 2 * down) - down
+        # OpenCV's lines end on sixteenths of a pixel.
+        ends = np.rint(16 * np.stack([middle_x + across, middle_y - down, middle_x - across, middle_y + down], axis=1)).astype(int)
+        values = 255.0 * denser * (0.4 + 0.6 * drop) * min(width, 1.0) ** 0.5
+        for (x0, y0, x1, y1), value in zip(ends.tolist(), values.tolist(), strict=True):
+            cv2.line(drawn, (x0, y0), (x1, y1), value, max(1, round(width)), cv2.LINE_AA, 4)
     return np.asarray(motion_blurred(drawn, min(0.3 * length * side, 60.0), 90.0 + angle), np.uint8)
 
 

@@ -150,7 +150,8 @@ class _Blocks:
             length = content[place]
             place += 1 + length
             if not length:
-                self._left = left
+                # Those that are empty count too.
+                self._left = left - 1
                 return place
         raise damaged(_NAME, f"it has more than {_MAX_BLOCKS:,} blocks")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ _MAX_SEGMENTS = 4096
 # Every scan goes over all of the picture: cjpeg writes 10 of them, optimisers a few more.
 _MAX_SCANS = 100
 _MAX_SCANNED_PIXELS = 1_000_000_000
+_FILLED = re.compile(rb"\xff+")
 _ICC = b"ICC_PROFILE\x00"
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
 _MAX_SEGMENT = 65_533
@@ -167,10 +169,10 @@ def _segments(content: bytes) -> _Segments:
     for _ in range(_MAX_SEGMENTS):
         # As decoders do: what is no marker is passed over, and so are bytes that fill up.
         place = content.find(b"\xff", place)
-        while 0 <= place < len(content) and content[place] == 0xFF:
-            place += 1
-        if place < 0 or place + 3 > len(content):
+        filled = _FILLED.match(content, place) if place >= 0 else None
+        if filled is None or filled.end() + 3 > len(content):
             raise truncated(_NAME, content)
+        place = filled.end()
         marker = content[place]
         if marker == 0 or marker in _WITHOUT_CONTENT:
             place += 1

@@ -29,6 +29,9 @@ _MAX_XMP = 1024 * 1024
 _XMP = b"XML:com.adobe.xmp\x00"
 _GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 _DEPTHS = {_GRAY: (1, 2, 4, 8, 16), _RGB: (8, 16), _PALETTE: (1, 2, 4, 8), _GRAY_ALPHA: (8, 16), _RGBA: (8, 16)}
+_CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 1, _GRAY_ALPHA: 2, _RGBA: 4}
+# Packed pixels of all frames together from which on it is looked at what they unpack to; so many could be 260 MB.
+_MAX_UNCHECKED = 256 * 1024
 _DISPOSALS = {0: Disposal.KEEP, 1: Disposal.CLEAR, 2: Disposal.UNDO}
 
 
@@ -67,6 +70,7 @@ class PngFile:
 
     def __init__(self, content: bytes, limits: Limits) -> None:
         self._content = content
+        self._doubtful = True
         if len(content) < 33:
             raise truncated(_NAME, content)
         length, kind, width, height, self._depth, self._kind, compression, filtering, interlace = struct.unpack_from(
@@ -82,6 +86,9 @@ class PngFile:
         """The picture upright. Palettes become colours, grey of less than 8 bit that of 8."""
         found = _all(self._content)
         header, animated = self.header, found.frames > 1
+        pieces = [control.pieces for control in found.controls] if animated else [found.pieces]
+        # The decoder goes on to the end of what is packed, also when it has all of its pixels.
+        self._doubtful = sum(len(piece) for frame in pieces for piece in frame) > _MAX_UNCHECKED
         orientation = exif.orientation(found.exif)
         if animated:
             frames = composed(Size(header.stored_width, header.stored_height), self._patches(found))
@@ -120,7 +127,12 @@ class PngFile:
         transparency = found.transparency if self._kind in (_GRAY, _RGB, _PALETTE) else None
         if transparency is not None and self._kind != _GRAY:
             parts.append(_chunk(b"tRNS", transparency))
-        parts += [_chunk(b"IDAT", b"".join(pieces)), _chunk(b"IEND", b"")]
+        packed = b"".join(pieces)
+        if self._doubtful:
+            # Up to twice as much: interlaced ones have more lines, each with a byte before it.
+            bits = self._depth * _CHANNELS[self._kind]
+            _check_packed(packed, 2 * height * (2 + width * bits // 8) + 4096)
+        parts += [_chunk(b"IDAT", packed), _chunk(b"IEND", b"")]
         try:
             pixels = cv2.imdecode(np.frombuffer(b"".join(parts), np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error:
@@ -316,3 +328,19 @@ def _unpacked(packed: bytes, most: int) -> bytes | None:
     except zlib.error:
         return None
     return unpacked if unpacker.eof and len(unpacked) <= most else None
+
+
+def _check_packed(packed: bytes, most: int) -> None:
+    """Refuses what unpacks to more than the picture can have."""
+    unpacker, unpacked, place = zlib.decompressobj(), 0, 0
+    try:
+        while place < len(packed) and not unpacker.eof:
+            piece = packed[place : place + 65536]
+            place += len(piece)
+            while piece:
+                unpacked += len(unpacker.decompress(piece, 2**20))
+                if unpacked > most:
+                    raise damaged(_NAME, "it has more pixels than it says")
+                piece = unpacker.unconsumed_tail
+    except zlib.error:
+        raise damaged(_NAME) from None

@@ -17,6 +17,8 @@ PLAIN, LZW, ADOBE_DEFLATE, PACKBITS, DEFLATE = 1, 5, 8, 32773, 32946
 _NAME = "TIFF"
 # Of what one call of the decoder gets.
 _MOST_LINES = 500_000
+# Of a packed part, besides twice the bytes that are in it: marks of beginning and end.
+_MOST_EXTRA = 64
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -27,6 +29,8 @@ def unpacked(
     for offset, count in zip(offsets, counts, strict=True):
         if offset + count > len(content):
             raise truncated(_NAME, content)
+    # Parts may lie over one another, each as long as the file: no more is looked at than its bytes can need.
+    counts = [min(count, 2 * size + _MOST_EXTRA) for count, size in zip(counts, sizes, strict=True)]
     if compression in (LZW, PACKBITS):
         yield from _by_decoder(content, compression, offsets, counts, sizes, line)
         return

@@ -1,0 +1,3 @@
+"""Reading and writing pictures: what takes longer."""
+
+from __future__ import annotations

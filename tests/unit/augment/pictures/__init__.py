@@ -1,0 +1,3 @@
+"""Reading and writing pictures."""
+
+from __future__ import annotations

@@ -36,6 +36,13 @@ def test_a_random_crop_has_the_area_and_the_shape_that_were_asked_for() -> None:
     assert len({(crop["x"], crop["y"]) for crop in crops}) > 190
 
 
+@pytest.mark.parametrize(("sides", "crop"), [((1000, 10), (20, 10)), ((10, 1000), (10, 20))], ids=["flat", "steep"])
+def test_where_no_shape_fits_a_random_crop_is_the_largest_of_the_nearest_shape(sides: tuple[int, int], crop: tuple[int, int]) -> None:
+    values = [drawn("random_crop", scene(*sides), number, area=[0.9, 1], ratio=[0.5, 2]) for number in range(20)]
+    assert {(value["width"], value["height"]) for value in values} == {crop}
+    assert len({(value["x"], value["y"]) for value in values}) > 10
+
+
 def test_a_crop_in_pixels_has_them_as_far_as_the_picture_does() -> None:
     assert warp("random_crop", scene(100, 50), width=64, height=64).size == Size(64, 50)
     assert warp("centre_crop", scene(100, 50), width=64, height=64).size == Size(64, 50)

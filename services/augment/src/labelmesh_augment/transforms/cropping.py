@@ -45,15 +45,15 @@ def _draw_random_crop(settings: Values, draws: Draws, scene: Scene) -> Values:
 
 def _shape(area: tuple[float, float], ratio: tuple[float, float], draws: Draws, size: Size) -> tuple[int, int]:
     """Of a crop with an area out of the range, and a ratio of width to height out of its range, evenly by factors."""
-    width, height = size.width, size.height
     for _ in range(_TRIES):
         surface = draws.uniform(*area) * size.pixels
         shape = draw_number(_RATIO, ratio, draws)
         width, height = max(round(math.sqrt(surface * shape)), 1), max(round(math.sqrt(surface / shape)), 1)
         if width <= size.width and height <= size.height:
-            break
-    # The last one may have been too wide or too high.
-    return min(width, size.width), min(height, size.height)
+            return width, height
+    # Of a picture that is much flatter or steeper than any of these shapes: the largest of the nearest one.
+    shape = min(max(size.width / size.height, ratio[0]), ratio[1])
+    return max(min(round(size.height * shape), size.width), 1), max(min(round(size.width / shape), size.height), 1)
 
 
 def _centre_crop(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:

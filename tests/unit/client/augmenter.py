@@ -47,8 +47,6 @@ class Augmenter:
         #: Content and copy of each result that was made.
         self.made: list[tuple[bytes, int]] = []
         self.streams: list[aug.ApplyStreamRequest] = []
-        #: Waited for before each result, where a test wants to hold it up.
-        self.gate: Any = None
         self.saved: dict[str, list[pipes.SavedPipeline]] = {}
 
     def serve(self, serve: Serve) -> ScriptedServer:
@@ -114,12 +112,12 @@ class Augmenter:
         for request in itertools.chain([first], requests):
             for item in request.items:
                 for copy in item.copies or [0]:
-                    if self.gate is not None:
-                        self.gate(item, copy)
                     if left == 0 and how_it_ends == "busy":
                         busy = status_of(grpc.StatusCode.RESOURCE_EXHAUSTED, "No free place.", "WORKERS_BUSY", 0.01)
                         yield aug.ApplyStreamResponse(results=[aug.StreamResult(index=index, copy=copy, error=busy)])
                         continue
+                    if left == 0 and how_it_ends == "fatal":
+                        refuse(context, grpc.StatusCode.PERMISSION_DENIED, "Not any more.", reason="SCOPE_MISSING")
                     if left == 0:
                         refuse(context, grpc.StatusCode.UNAVAILABLE, "Again.", reason=how_it_ends)
                     left -= 1

@@ -34,7 +34,7 @@ def test_run_lengths_are_those_of_the_definition() -> None:
     assert pixels_of([0, 3, 3], 2, 3) == bytes([1, 0, 1, 0, 1, 0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.data())
 def test_run_lengths_lose_nothing(width: int, height: int, data: st.DataObject) -> None:
     pixels = bytes(data.draw(st.lists(st.integers(0, 1), min_size=width * height, max_size=width * height)))
@@ -51,7 +51,7 @@ def test_run_lengths_lose_nothing(width: int, height: int, data: st.DataObject) 
     assert (left, top, wide, high, area) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 2**31), max_size=30))
 def test_compressed_counts_of_any_size_come_back(counts: list[int]) -> None:
     assert decode_counts(encode_counts(counts)) == counts

@@ -168,7 +168,7 @@ def test_a_busy_service_is_asked_again_when_it_says_so_and_not_for_ever(serve: S
         return aug.ApplyResponse(augmented=aug.Augmented(image=b"x"))
 
     server = serve({"AugmentationService.Apply": busy})
-    with client_of(server, patience_s=0.5) as client:
+    with client_of(server, patience_s=0.25) as client:
         assert client.augmentations.apply(b"a", ROTATE).image == b"x"
         assert calls[1] - calls[0] >= 0.05
         with pytest.raises(ResourceExhausted):
@@ -204,7 +204,7 @@ def test_every_sample_is_answered_once_and_in_order_however_streams_break(serve:
 
 def test_a_service_that_stays_busy_is_given_up_on(serve: Serve) -> None:
     with client_of(Augmenter(((0, "busy"),) * 1000).serve(serve)) as client, pytest.raises(ResourceExhausted):
-        list(client.augmentations.stream([b"a"], ROTATE, patience_s=0.5))
+        list(client.augmentations.stream([b"a"], ROTATE, patience_s=0.25))
 
 
 def test_what_is_wrong_with_all_ends_the_stream_with_its_type(serve: Serve) -> None:
@@ -218,7 +218,7 @@ def test_what_is_wrong_with_all_ends_the_stream_with_its_type(serve: Serve) -> N
 
 def test_a_server_that_is_away_is_waited_for_as_long_as_was_said(serve: Serve) -> None:
     with client_of(Augmenter(((0, ""),) * 1000).serve(serve)) as client, pytest.raises(Unavailable):
-        list(client.augmentations.stream([b"a"], ROTATE, patience_s=0.5))
+        list(client.augmentations.stream([b"a"], ROTATE, patience_s=0.25))
 
 
 def test_answers_to_nothing_and_missing_answers_are_the_servers_fault(serve: Serve) -> None:
@@ -245,7 +245,7 @@ def test_no_more_is_read_than_may_be_under_way_and_a_reader_that_stops_ends_it(s
     with client_of(Augmenter().serve(serve)) as client:
         answers = client.augmentations.stream(samples(), ROTATE, in_flight=4)
         next(answers)
-        time.sleep(0.3)
+        time.sleep(0.15)
         # Up to 4 sent, up to 4 ready, one in hand; and grpc takes further messages while the answers wait to be read.
         assert len(read) < 40
         answers.close()  # type: ignore[attr-defined]  # a generator

@@ -19,8 +19,10 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>labelmesh</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/api/reference.css">
 </head>
-<body>
+<body class="plain">
 <main>
 <h1>{message}</h1>
 <p><a href="/">To the page of labelmesh</a>, where one signs in; then open this address again.</p>

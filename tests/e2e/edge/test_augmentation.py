@@ -189,6 +189,7 @@ def test_who_is_not_signed_in_reads_so_in_a_browser_and_in_json(edge: EdgeMesh) 
     page = edge.http("GET", target, headers={"accept": BROWSER})
     assert (page.status, page.headers["content-type"].partition(";")[0]) == (401, "text/html")
     assert re.search(r"<h1>Sign in first", page.body.decode())
+    assert "style-src 'self'" in page.headers["content-security-policy"]
     refused = edge.http("GET", target, headers={"accept": "*/*"})
     assert (refused.status, refused.reason) == (401, "CREDENTIAL_MISSING")
 

@@ -57,8 +57,8 @@ def assert_the_box_is_around_the_filled_area(steps: tuple[Step, ...], copy: int)
     labels = Labels(boxes=(Box(x0, y0, x1 - x0, y1 - y0),), polygons=(Polygon((ring,)),))
     result = made(png(pixels), labels, Pipeline(steps, labels=KEEP_ALL), copy=copy)
     after = pixels_of(result.content)
-    # What is white for certain lies within the labels, and they lie within what is not black, each to a pixel: one of the picture before where
-    # it was enlarged. Between them are the soft borders, and corners so sharp that they cover little of the pixels that they reach into.
+    # What is white for certain lies within the labels, and they lie within what is not black, each to a pixel; to one of the picture before
+    # where it was enlarged. Between them are soft borders, and corners so sharp that they cover little of the pixels they reach into.
     sure, faint = bounds_of(after, 240), bounds_of(after, 8)
     pixel = max(1.0, after.shape[1] / WIDTH, after.shape[0] / HEIGHT)
     for told in bounds(result.labels):

@@ -69,7 +69,7 @@ def test_a_matrix_without_colours_makes_one_channel(dtype: Any, white: int) -> N
     before = pixels(dtype, 5, 7, 3)
     found = toning.mix_channels(before, np.array([[*toning.LUMA, 0.0]] * 3))
     assert found.shape == (5, 7)
-    assert np.abs(found - before[:, :, ::-1] @ toning.LUMA).max() <= 0.51
+    assert np.abs(found - before[:, :, ::-1] @ toning.LUMA).max() <= 0.53
 
 
 def test_a_matrix_on_equal_channels_is_a_curve() -> None:

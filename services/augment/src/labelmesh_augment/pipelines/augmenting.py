@@ -15,7 +15,7 @@ from labelmesh_augment.pictures import previews
 from labelmesh_augment.pictures.picture import Picture, Size
 from labelmesh_augment.pictures.writing import Encoded, write
 from labelmesh_augment.pipelines.drawing import draw
-from labelmesh_augment.pipelines.executing import execute
+from labelmesh_augment.pipelines.executing import execute, in_colour
 from labelmesh_augment.pipelines.pipeline import Pipeline, Recipe
 from labelmesh_augment.pipelines.random import Origin
 from labelmesh_augment.pipelines.samples import Loaded, Sample, check_labels, load
@@ -79,7 +79,7 @@ def augment(loaded: Loaded, pipeline: Pipeline, *, seed: int, copy: int = 0, fur
 
     Raises FailedPrecondition (RESULT_TOO_LARGE) before anything is done.
     """
-    return _written(augment_pixels(loaded, pipeline, seed=seed, copy=copy, further=further))
+    return _written(loaded, augment_pixels(loaded, pipeline, seed=seed, copy=copy, further=further))
 
 
 def augment_pixels(loaded: Loaded, pipeline: Pipeline, *, seed: int, copy: int = 0, further: Sequence[Loaded] = ()) -> Outcome:
@@ -94,7 +94,7 @@ def repeat(loaded: Loaded, recipe: Recipe, *, further: Sequence[Loaded] = ()) ->
     """What was made before, from what was drawn then. Raises InvalidArgument (PIPELINE_INVALID) for a recipe with a value out of bounds."""
     checked = check_recipe(recipe)
     staging = _staging(loaded, further).add_all(checked.steps)
-    return _written(_executed(loaded, checked, staging, further))
+    return _written(loaded, _executed(loaded, checked, staging, further))
 
 
 def preview(
@@ -119,8 +119,8 @@ def _executed(loaded: Loaded, recipe: Recipe, staging: Staging, further: Sequenc
     return Outcome(picture, labels, dropped, recipe)
 
 
-def _written(result: Outcome) -> Augmented:
-    encoded: Encoded = write(result.picture, result.recipe.output)
+def _written(loaded: Loaded, result: Outcome) -> Augmented:
+    encoded: Encoded = write(in_colour(result.picture, loaded.picture), result.recipe.output)
     return Augmented(encoded.content, encoded.media_type, encoded.size, encoded.frames, result.labels, result.dropped, result.recipe)
 
 

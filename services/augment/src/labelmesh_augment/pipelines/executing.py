@@ -39,6 +39,13 @@ def execute(
     return Picture(tuple(_through(frame, index, changes) for index, frame in enumerate(picture.frames)), picture.nature), moved, dropped
 
 
+def in_colour(picture: Picture, like: Picture) -> Picture:
+    """The picture with as many channels as another has: what lost its colours is still a picture in colour for who reads its file."""
+    if like.frames[0].gray or not picture.frames[0].gray:
+        return picture
+    return Picture(tuple(_coloured(frame) for frame in picture.frames), picture.nature)
+
+
 def follow(
     labels: Labels, size: Size, stages: Sequence[Stage], rules: LabelRules, further: Sequence[tuple[Size, Labels]] = ()
 ) -> tuple[Labels, tuple[Dropped, ...]]:
@@ -97,9 +104,12 @@ class _Mixing:
 
 
 def _recoloured(frame: Frame, change: Callable[[NDArray[Any]], NDArray[Any]], needs_colour: bool) -> Frame:
-    if not needs_colour or not frame.gray:
-        return frame.with_pixels(change(frame.colour), frame.alpha)
-    return frame.with_pixels(change(cv2.cvtColor(frame.colour, cv2.COLOR_GRAY2BGR)), frame.alpha)
+    seen = _coloured(frame) if needs_colour else frame
+    return seen.with_pixels(change(seen.colour), seen.alpha)
+
+
+def _coloured(frame: Frame) -> Frame:
+    return frame.with_pixels(cv2.cvtColor(frame.colour, cv2.COLOR_GRAY2BGR), frame.alpha) if frame.gray else frame
 
 
 def _moment(picture: Picture, index: int) -> Frame:

@@ -114,8 +114,13 @@ function Nowhere(): JSX.Element {
 function Tab(props: { to: Place; here: Place; aside?: boolean; children: string }): JSX.Element {
   const sections = props.to.at === "admin" || props.to.at === "models";
   const current = addressOf(props.to) === addressOf(props.here) || (sections && props.to.at === props.here.at);
+  const tab = useRef<HTMLAnchorElement>(null);
+  useEffect(() => {
+    // On a phone the tabs scroll.
+    if (current) tab.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [current]);
   return (
-    <a href={addressOf(props.to)} class={`tab${props.aside ? " aside" : ""}`} aria-current={current ? "page" : undefined}>
+    <a ref={tab} href={addressOf(props.to)} class={`tab${props.aside ? " aside" : ""}`} aria-current={current ? "page" : undefined}>
       {props.children}
     </a>
   );

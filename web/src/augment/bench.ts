@@ -59,6 +59,8 @@ export class Bench {
   /** The step over which the pointer or the focus is: results show where it was done. */
   readonly pointed = signal<string | null>(null);
   readonly overlays = signal(true);
+  /** Whether every parameter is explained below its control; a pointer at its name tells it anyhow. */
+  readonly explained = signal(false);
   /** For screen readers: what just happened. */
   readonly said = signal("");
   readonly previewer: Previewer<Question, PreviewResponse>;

@@ -12,6 +12,7 @@ export function Control(props: {
   of: string;
   value: Value | undefined;
   remarks: readonly Remark[];
+  explained: boolean;
   onChange: (value: Value | undefined) => void;
 }): JSX.Element {
   const { parameter, remarks } = props;
@@ -50,7 +51,7 @@ export function Control(props: {
         remarkId={`${id}-remarks`}
         onChange={props.onChange}
       />
-      {parameter.summary && <p class="control-summary">{parameter.summary}</p>}
+      {props.explained && parameter.summary && <p class="control-summary">{parameter.summary}</p>}
       <Remarks id={`${id}-remarks`} remarks={remarks} />
     </div>
   );

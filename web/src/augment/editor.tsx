@@ -95,7 +95,7 @@ export function PipelineEditor(props: { bench: Bench; catalogue: Catalogue; mana
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset would look and read like a form */}
       <div class="presets" role="group" aria-label="Begin with">
         <span class="quiet-text" aria-hidden="true">
-          Begin with
+          Presets
         </span>
         {PRESETS.map((one) => (
           <button
@@ -117,7 +117,7 @@ export function PipelineEditor(props: { bench: Bench; catalogue: Catalogue; mana
           disabled={pipeline.steps.length === 0}
           onClick={() => bench.edit((now) => ({ ...now, steps: [] }))}
         >
-          Nothing
+          Clear
         </button>
       </div>
       <Remarks remarks={bench.remarks.value.get("") ?? []} />

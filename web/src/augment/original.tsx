@@ -2,6 +2,7 @@
 import type { JSX, TargetedPointerEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Preview } from "../gen/labelmesh/augment/v1/augmentations_pb";
+import type { Labels } from "../gen/labelmesh/augment/v1/labels_pb";
 import { several } from "../ui/parts";
 import type { Bench } from "./bench";
 import { copyText, useBlobAddress } from "./blobs";
@@ -37,7 +38,13 @@ const TOOLS: readonly { kind: Kind; text: string; hint: string }[] = [
 /** So near to the first corner ends a polygon, in pixels of the screen. */
 const NEAR = 10;
 
-export function Original(props: { bench: Bench; original: Preview | undefined; stale: boolean }): JSX.Element {
+export function Original(props: {
+  bench: Bench;
+  original: Preview | undefined;
+  /** Of the picture that is still shown, where another one could not be had. */
+  labelsBefore: Labels | null;
+  stale: boolean;
+}): JSX.Element {
   const { bench, original } = props;
   const address = useBlobAddress(original?.image, original?.mediaType ?? "image/jpeg");
   const [tool, setTool] = useState<Kind | null>(null);
@@ -52,14 +59,19 @@ export function Original(props: { bench: Bench; original: Preview | undefined; s
     bench.overlays.value = true;
   };
   const ready = address !== "" && width > 0;
+  const drawable = ready && props.labelsBefore === null;
+  const seen = props.labelsBefore ?? labels;
   return (
     <figure class="original">
-      <div class={`shot${props.stale ? " stale" : ""}`} style={ready ? { aspectRatio: `${width} / ${height}` } : {}}>
+      <div
+        class={`shot${props.stale ? " stale" : ""}`}
+        style={ready ? { aspectRatio: `${width} / ${height}`, "--shape": String(width / height) } : {}}
+      >
         {ready ? (
           <>
-            <img src={address} alt={`The original. ${labelsInWords(labels)}`.trim()} data-testid="original" draggable={false} />
-            {(bench.overlays.value || tool !== null) && <Overlay labels={labels} width={width} height={height} named chosen={chosen} />}
-            {tool !== null && <Pen tool={tool} name={name} width={width} height={height} onDrawn={add} />}
+            <img src={address} alt={`The original. ${labelsInWords(seen)}`.trim()} data-testid="original" draggable={false} />
+            {(bench.overlays.value || tool !== null) && <Overlay labels={seen} width={width} height={height} named chosen={chosen} />}
+            {tool !== null && drawable && <Pen tool={tool} name={name} width={width} height={height} onDrawn={add} />}
           </>
         ) : (
           <div class="skeleton" />
@@ -80,7 +92,7 @@ export function Original(props: { bench: Bench; original: Preview | undefined; s
                 type="button"
                 class="small"
                 aria-pressed={tool === one.kind}
-                disabled={!ready}
+                disabled={!drawable}
                 onClick={() => setTool(tool === one.kind ? null : one.kind)}
               >
                 {one.text}

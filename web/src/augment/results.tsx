@@ -4,7 +4,6 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { useApp } from "../app";
 import type { Augmented, Preview } from "../gen/labelmesh/augment/v1/augmentations_pb";
 import { type Problem, problemOf } from "../rpc/problems";
-import { durationMs } from "../rpc/time";
 import { Progress, several, Trouble } from "../ui/parts";
 import { COUNTS, MOST_SEED } from "./address";
 import type { Bench, Question } from "./bench";
@@ -15,7 +14,7 @@ import { applied, archive, fileName } from "./exporting";
 import { Large } from "./large";
 import { Original } from "./original";
 import { labelsInWords, Overlay } from "./overlay";
-import { stemOf } from "./source";
+import { sameSource, stemOf } from "./source";
 
 export function Results(props: { bench: Bench; catalogue: Catalogue | null }): JSX.Element {
   const { bench, catalogue } = props;
@@ -34,7 +33,12 @@ export function Results(props: { bench: Bench; catalogue: Catalogue | null }): J
       <Toolbar bench={bench} />
       <ul class="grid">
         <li class="original-cell">
-          <Original bench={bench} original={shown?.reply.original} stale={setback !== null && shown !== null} />
+          <Original
+            bench={bench}
+            original={shown?.reply.original}
+            labelsBefore={shown && !sameSource(shown.question.source, bench.source.value) ? shown.question.labels : null}
+            stale={setback !== null && shown !== null}
+          />
         </li>
         {shown &&
           catalogue &&
@@ -56,6 +60,7 @@ export function Results(props: { bench: Bench; catalogue: Catalogue | null }): J
           </li>
         ))}
       </ul>
+      <Peek bench={bench} previews={previews} />
       {shown && catalogue && large !== null && previews[large] && (
         <Large
           bench={bench}
@@ -70,6 +75,37 @@ export function Results(props: { bench: Bench; catalogue: Catalogue | null }): J
       )}
     </section>
   );
+}
+
+/** Where the pipeline stands below the results, the first of them stay in sight while its sliders move. */
+function Peek(props: { bench: Bench; previews: readonly Preview[] }): JSX.Element {
+  const [away, setAway] = useState(false);
+  const mark = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // Everything below the top of the screen counts as in it: what is told is only whether the end of the grid went by.
+    const watcher = new IntersectionObserver(([entry]) => setAway(entry !== undefined && !entry.isIntersecting), {
+      rootMargin: "0px 0px 1000000px 0px",
+    });
+    if (mark.current) watcher.observe(mark.current);
+    return () => watcher.disconnect();
+  }, []);
+  return (
+    <>
+      <div ref={mark} />
+      {away && (
+        <div class="peek" aria-hidden="true">
+          {props.previews.slice(0, 6).map((preview) => (
+            <PeekAt key={preview.copy} preview={preview} overlays={props.bench.overlays.value} />
+          ))}
+        </div>
+      )}
+    </>
+  );
+}
+
+function PeekAt(props: { preview: Preview; overlays: boolean }): JSX.Element {
+  const address = useBlobAddress(props.preview.image, props.preview.mediaType);
+  return <span class="peek-shot">{address !== "" && <Shot address={address} preview={props.preview} overlays={props.overlays} />}</span>;
 }
 
 function Toolbar(props: { bench: Bench }): JSX.Element {
@@ -92,85 +128,87 @@ function Toolbar(props: { bench: Bench }): JSX.Element {
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
   }, [bench]);
-  const work = durationMs(shown?.reply.timing?.work);
   return (
     <header class="results-head">
-      <h2 id="results-heading">Results</h2>
-      <div class="seed">
-        <label for="seed">Seed</label>
-        <input
-          id="seed"
-          type="number"
-          min={0}
-          max={MOST_SEED}
-          step={1}
-          value={typed ?? String(seed)}
-          onInput={(event) => {
-            setTyped(event.currentTarget.value);
-            if (event.currentTarget.value.trim() !== "") bench.setSeed(Number(event.currentTarget.value));
-          }}
-          onBlur={() => setTyped(null)}
-        />
-        <button type="button" aria-keyshortcuts="R" title="Another seed (R)" onClick={() => bench.another()}>
-          Another <kbd>R</kbd>
-        </button>
+      <div class="results-row">
+        <h2 id="results-heading">Results</h2>
+        <p class="results-state quiet-text" role="status">
+          {said !== "" && said}
+          {said === "" && asking && (
+            <>
+              <span class="spinner" aria-hidden="true" /> Augmenting…
+            </>
+          )}
+          {said === "" && !asking && shown && (
+            <span data-testid="state">
+              {several(shown.reply.previews.length, "result")} in {Math.round(shown.tookMs)} ms
+            </span>
+          )}
+        </p>
+        <div class="actions">
+          <button
+            type="button"
+            class="small"
+            onClick={async () => {
+              setSaid(
+                (await copyText(location.href))
+                  ? "The link was copied."
+                  : "The browser does not allow copying; take the address of this page.",
+              );
+              setTimeout(() => setSaid(""), 4000);
+            }}
+          >
+            Copy link
+          </button>
+          <DownloadAll bench={bench} />
+        </div>
       </div>
-      <label class="count">
-        <span>Copies</span>
-        <input
-          type="range"
-          min={COUNTS.least}
-          max={COUNTS.most}
-          step={1}
-          value={bench.count.value}
-          aria-valuetext={several(bench.count.value, "copy", "copies")}
-          onInput={(event) => {
-            bench.count.value = Number(event.currentTarget.value);
-          }}
-        />
-        <output>{bench.count.value}</output>
-      </label>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={bench.overlays.value}
-          onChange={(event) => {
-            bench.overlays.value = event.currentTarget.checked;
-          }}
-        />
-        Labels
-      </label>
-      <div class="actions">
-        <button
-          type="button"
-          class="small"
-          onClick={async () => {
-            setSaid(
-              (await copyText(location.href))
-                ? "The link was copied."
-                : "The browser does not allow copying; take the address of this page.",
-            );
-            setTimeout(() => setSaid(""), 4000);
-          }}
-        >
-          Copy link
-        </button>
-        <DownloadAll bench={bench} />
+      <div class="results-row">
+        <div class="seed">
+          <label for="seed">Seed</label>
+          <input
+            id="seed"
+            type="number"
+            min={0}
+            max={MOST_SEED}
+            step={1}
+            value={typed ?? String(seed)}
+            onInput={(event) => {
+              setTyped(event.currentTarget.value);
+              if (event.currentTarget.value.trim() !== "") bench.setSeed(Number(event.currentTarget.value));
+            }}
+            onBlur={() => setTyped(null)}
+          />
+          <button type="button" aria-keyshortcuts="R" title="Another seed (R)" onClick={() => bench.another()}>
+            Another <kbd>R</kbd>
+          </button>
+        </div>
+        <label class="count">
+          <span>Copies</span>
+          <input
+            type="range"
+            min={COUNTS.least}
+            max={COUNTS.most}
+            step={1}
+            value={bench.count.value}
+            aria-valuetext={several(bench.count.value, "copy", "copies")}
+            onInput={(event) => {
+              bench.count.value = Number(event.currentTarget.value);
+            }}
+          />
+          <output>{bench.count.value}</output>
+        </label>
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={bench.overlays.value}
+            onChange={(event) => {
+              bench.overlays.value = event.currentTarget.checked;
+            }}
+          />
+          Show labels
+        </label>
       </div>
-      <p class="results-state quiet-text" role="status">
-        {said !== "" && said}
-        {said === "" && asking && (
-          <>
-            <span class="spinner" aria-hidden="true" /> Augmenting…
-          </>
-        )}
-        {said === "" && !asking && shown && (
-          <span data-testid="state">
-            {several(shown.reply.previews.length, "result")} in {Math.round(shown.tookMs)} ms
-            {work !== null && work > 0 && `, ${Math.round(work)} ms of work`}
-          </span>
-        )}
-      </p>
     </header>
   );
 }
@@ -297,7 +335,8 @@ function Steps(props: { bench: Bench; question: Question; copy: number; done: re
   if (done.length === 0) return <p class="chips quiet-text">Nothing was done</p>;
   return (
     <details class="drawn">
-      <summary aria-label={`What was drawn for copy ${props.copy}`}>
+      <summary>
+        <span class="unseen">What was drawn for copy {props.copy}: </span>
         <span class="chips">
           {done.map((one, index) => (
             // biome-ignore lint/a11y/noStaticElementInteractions: what is pointed at is the step, which is reached and named in the pipeline
@@ -315,6 +354,9 @@ function Steps(props: { bench: Bench; question: Question; copy: number; done: re
               {one.brief !== "" && <b> {one.brief}</b>}
             </span>
           ))}
+          <span class="chip more" aria-hidden="true">
+            values
+          </span>
         </span>
       </summary>
       <DrawnValues done={done} />

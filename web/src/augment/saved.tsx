@@ -18,7 +18,7 @@ const NAME = /^[a-z0-9][a-z0-9_.-]{0,63}$/;
 
 export function SavedDialog(props: { bench: Bench; manager: boolean; onClose: () => void }): JSX.Element {
   return (
-    <Dialog title="Pipelines of projects" class="saving" onClose={props.onClose}>
+    <Dialog title="Pipelines of projects" class="projects-pipelines" onClose={props.onClose}>
       <InProject>{(projectId) => <OfProject key={projectId} {...props} projectId={projectId} />}</InProject>
     </Dialog>
   );
@@ -43,7 +43,7 @@ function OfProject(props: { bench: Bench; manager: boolean; projectId: string; o
   };
   return (
     <>
-      {props.manager && <Save bench={bench} projectId={projectId} onSaved={kept.again} onLoad={load} />}
+      {props.manager && <Save bench={bench} projectId={projectId} kept={kept.value ?? []} onSaved={kept.again} onLoad={load} />}
       <section aria-labelledby="kept-heading" class="stack">
         <h3 id="kept-heading">Load one</h3>
         <Trouble problem={kept.problem} />
@@ -126,7 +126,14 @@ function Version(props: { saved: SavedPipeline; onLoad: (saved: SavedPipeline) =
   );
 }
 
-function Save(props: { bench: Bench; projectId: string; onSaved: () => void; onLoad: (saved: SavedPipeline) => void }): JSX.Element {
+function Save(props: {
+  bench: Bench;
+  projectId: string;
+  /** What the project is known to keep. */
+  kept: readonly SavedPipeline[];
+  onSaved: () => void;
+  onLoad: (saved: SavedPipeline) => void;
+}): JSX.Element {
   const { mesh } = useApp();
   const { bench, projectId } = props;
   const from = bench.saved.value?.projectId === projectId ? bench.saved.value : null;
@@ -135,10 +142,13 @@ function Save(props: { bench: Bench; projectId: string; onSaved: () => void; onL
   const [done, setDone] = useState("");
   /** The version that somebody else saved meanwhile. */
   const [theirs, setTheirs] = useState<SavedPipeline | null>(null);
+  const newest = props.kept.find((one) => one.name === name)?.version ?? 0;
+  /** What this one was made from; of a name that it was not made from, what one sees here. */
+  const base = from?.name === name ? from.version : newest;
   const save = useAction(async (regardless: boolean) => {
     setDone("");
     setTheirs(null);
-    const previousVersion = !regardless && from?.name === name ? from.version : 0;
+    const previousVersion = regardless ? 0 : base;
     try {
       const reply = await mesh.pipelines.savePipeline({
         requestId: randomUuid(),
@@ -182,6 +192,7 @@ function Save(props: { bench: Bench; projectId: string; onSaved: () => void; onL
           placeholder="night-camera"
           autocomplete="off"
           error={nameProblem}
+          hint={newest > 0 && theirs === null && done === "" ? `There is version ${newest} of it: this becomes the next one.` : undefined}
           onInput={(event) => {
             setName(event.currentTarget.value);
             setTheirs(null);
@@ -201,8 +212,8 @@ function Save(props: { bench: Bench; projectId: string; onSaved: () => void; onL
         {theirs && (
           <div class="caution conflict">
             <p>
-              Somebody saved <strong>{theirs.name}</strong> version {theirs.version} in the meantime; yours began with version{" "}
-              {from?.version}. Nothing is lost: versions never change.{theirs.note && ` Their note: “${theirs.note}”.`}
+              Somebody saved <strong>{theirs.name}</strong> version {theirs.version} in the meantime; yours began with version {base}.
+              Nothing is lost: versions never change.{theirs.note && ` Their note: “${theirs.note}”.`}
             </p>
             <div class="actions start">
               <button type="button" onClick={() => props.onLoad(theirs)}>

@@ -257,16 +257,17 @@ function StepCard(props: {
               parameter={parameter}
               of={title}
               value={step.parameters[parameter.name]}
+              explained={bench.explained.value}
               remarks={of(parameter.name)}
               onChange={(value) => edit((now, at) => withParameter(now, at, parameter.name, value), `${step.key} ${parameter.name}`)}
             />
           ))}
-          {transform?.labelsSummary && (
+          {bench.explained.value && transform?.labelsSummary && (
             <p class="step-labels">
               <strong>Labels:</strong> {transform.labelsSummary}
             </p>
           )}
-          {transform?.source && <p class="step-labels">Source: {transform.source}</p>}
+          {bench.explained.value && transform?.source && <p class="step-labels">Source: {transform.source}</p>}
           <div class="actions start step-tools">
             <button type="button" disabled={place === 1} aria-label={`Move ${title} up`} onClick={() => move(-1)}>
               ↑
@@ -286,11 +287,22 @@ function StepCard(props: {
             </button>
             <button
               type="button"
-              aria-label={`Only ${title}`}
+              aria-label={`Only this: ${title}`}
               title="Switches all other steps off"
               onClick={() => edit((now, at) => only(now, at))}
             >
               Only this
+            </button>
+            <button
+              type="button"
+              aria-pressed={bench.explained.value}
+              aria-label="Explain every parameter"
+              title="Tells of every parameter what it does, and what becomes of labels"
+              onClick={() => {
+                bench.explained.value = !bench.explained.value;
+              }}
+            >
+              Explain
             </button>
           </div>
         </div>

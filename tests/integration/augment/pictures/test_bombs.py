@@ -13,8 +13,8 @@ from tests.unit.augment.pictures.bombs import TAKEN, all_bombs
 
 # What the process can have besides what it starts with.
 _MOST_MEMORY_MB = 400
-# Of the largest file three times: as it is, without its frame, and as the decoder gets it.
-_MOST_GROWTH_MB = 64
+# A file of 16 MiB three times: as it is, without its frame, and as the decoder gets it; or the pixels of 50 megapixels in grey.
+_MOST_GROWTH_MB = 100
 _MOST_SECONDS = 3.0
 
 _PROGRAM = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
 
 from PIL import Image
 
@@ -32,6 +33,7 @@ from tests.unit.augment.pictures.files import (
 TAKEN = "taken"
 
 
+@cache
 def all_bombs() -> dict[str, tuple[bytes, str]]:
     """Name -> the file, and the reason of its refusal or TAKEN."""
     return {**_png(), **_jpeg(), **_gif(), **_webp(), **_tiff()}

@@ -19,7 +19,7 @@ _NAME = "TIFF"
 _MOST_LINES = 500_000
 # Of a packed part, besides twice the bytes that are in it: marks of beginning and end.
 _MOST_EXTRA = 64
-_MOST_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 def unpacked(

@@ -23,7 +23,7 @@ from labelmesh_client.augmentations import (
     first_message,
     sample_message,
 )
-from labelmesh_client.errors import LabelmeshError, ResourceExhausted, ServerError, SourceError, error_of_status
+from labelmesh_client.errors import LabelmeshError, ResourceExhausted, ServerError, SourceError, Unavailable, error_of_status
 from labelmesh_client.pipelines import Pipeline, PipelineReference
 from labelmesh_client.services import Services
 from labelmesh_client.streams import resumed
@@ -35,6 +35,7 @@ _MOST_ITEM_BYTES = 24 * 1024 * 1024 - 64 * 1024
 #: Of items that were sent and are not answered, and of those read ahead.
 _MOST_UNANSWERED_BYTES = 48 * 1024 * 1024
 _MOST_READY_BYTES = 16 * 1024 * 1024
+_OF_THE_PICTURE = "WORKER_LOST"
 
 
 def augment_stream(
@@ -195,10 +196,11 @@ class _Backlog:
 
     # --- settling ---
 
-    def settle(self, results: list[wire.StreamResult]) -> tuple[list[Answer], ResourceExhausted | None]:
+    def settle(self, results: list[wire.StreamResult]) -> tuple[list[Answer], LabelmeshError | None]:
         """The answers that these results are, with those of samples that could not be read before and after them.
 
-        A result that had no free place ends them, and is returned: it and what comes after it is to be asked for again.
+        A result whose error is about the service and not about the picture (no free place, stopping) ends them, and the error is returned:
+        it and what comes after it is to be asked for again.
         """
         answers: list[Answer] = []
         with self._turn:
@@ -207,7 +209,7 @@ class _Backlog:
                 if not self._sent or self._sent[0].copies[0] != result.copy:
                     raise ServerError("The server answered something else than it was asked.")
                 answer = _answer(result)
-                if isinstance(answer, ResourceExhausted) and answer.retry_after is not None:
+                if isinstance(answer, LabelmeshError) and _is_passing(answer):
                     return answers, answer
                 self._sent[0].copies.popleft()
                 if not self._sent[0].copies:
@@ -234,6 +236,11 @@ class _Backlog:
         with self._turn:
             self._stopped = True
             self._turn.notify_all()
+
+
+def _is_passing(error: LabelmeshError) -> bool:
+    """Whether a later try may go well whatever the picture: two workers that died over it may have died of it."""
+    return isinstance(error, ResourceExhausted | Unavailable) and error.retry_after is not None and error.reason != _OF_THE_PICTURE
 
 
 def _answer(result: wire.StreamResult) -> Answer:

@@ -70,6 +70,8 @@ class Augmenter:
     def result(self, sample: aug.Sample, how: Any, seed: int, copy: int, further: Any = ()) -> aug.Augmented | status_pb2.Status:
         content = sample.source.image or sample.source.url.encode()
         for place, one in enumerate([sample, *further]):
+            if b"deadly" in one.source.image:
+                return status_of(grpc.StatusCode.UNAVAILABLE, "Workers died over this.", "WORKER_LOST", 1)
             if b"bad" in one.source.image:
                 status = status_of(grpc.StatusCode.INVALID_ARGUMENT, "it is no image", "NOT_AN_IMAGE")
                 bad = error_details_pb2.BadRequest()
@@ -115,6 +117,10 @@ class Augmenter:
                     if left == 0 and how_it_ends == "busy":
                         busy = status_of(grpc.StatusCode.RESOURCE_EXHAUSTED, "No free place.", "WORKERS_BUSY", 0.01)
                         yield aug.ApplyStreamResponse(results=[aug.StreamResult(index=index, copy=copy, error=busy)])
+                        continue
+                    if left == 0 and how_it_ends == "stopping":
+                        stopping = status_of(grpc.StatusCode.UNAVAILABLE, "It ends.", "WORKERS_STOPPED", 0.01)
+                        yield aug.ApplyStreamResponse(results=[aug.StreamResult(index=index, copy=copy, error=stopping)])
                         continue
                     if left == 0 and how_it_ends == "fatal":
                         refuse(context, grpc.StatusCode.PERMISSION_DENIED, "Not any more.", reason="SCOPE_MISSING")

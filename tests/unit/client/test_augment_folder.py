@@ -203,6 +203,31 @@ def test_what_changed_is_done_again_and_what_is_gone_is_removed(serve: Serve, tm
     assert tree(tmp_path / "out") == tree(tmp_path / "fresh")
 
 
+def test_the_results_of_another_folder_are_not_removed(serve: Serve, tmp_path: Path) -> None:
+    photos = pictures(tmp_path)
+    server = Augmenter().serve(serve)
+    augment(server, tmp_path)
+    before = tree(tmp_path / "out")
+    for path in list(photos.rglob("*.png")):
+        path.unlink()
+    (photos / "other.png").write_bytes(picture(1))
+    ran = augment(server, tmp_path)
+    assert (ran.code, "has the results of another folder of pictures" in ran.err) == (1, True)
+    assert tree(tmp_path / "out") == before
+
+
+def test_a_picture_that_failed_for_reasons_of_the_service_is_tried_again_by_the_next_run(serve: Serve, tmp_path: Path) -> None:
+    photos, augmenter = pictures(tmp_path, 2), Augmenter()
+    (photos / "x.png").write_bytes(picture(9) + b"deadly")
+    server = augmenter.serve(serve)
+    ran = augment(server, tmp_path)
+    assert (ran.code, "failed x.png: Workers died over this" in ran.err) == (1, True)
+    assert json.loads((tmp_path / "out" / "annotations.json").read_text())["images"][-1]["file_name"] == "001-1.png"
+    again = augment(server, tmp_path)
+    assert "failed x.png" in again.err
+    assert sum("deadly" in str(content) for content, _ in augmenter.made) == 0
+
+
 def test_a_file_that_power_loss_left_empty_is_made_again(serve: Serve, tmp_path: Path) -> None:
     pictures(tmp_path)
     server = Augmenter().serve(serve)

@@ -168,7 +168,7 @@ def test_a_busy_service_is_asked_again_when_it_says_so_and_not_for_ever(serve: S
         return aug.ApplyResponse(augmented=aug.Augmented(image=b"x"))
 
     server = serve({"AugmentationService.Apply": busy})
-    with client_of(server, patience_s=0.25) as client:
+    with client_of(server, patience_s=0.5) as client:
         assert client.augmentations.apply(b"a", ROTATE).image == b"x"
         assert calls[1] - calls[0] >= 0.05
         with pytest.raises(ResourceExhausted):
@@ -181,7 +181,7 @@ def test_a_busy_service_is_asked_again_when_it_says_so_and_not_for_ever(serve: S
         (),
         ((0, "STREAM_RENEW"), (1, "STREAM_RENEW"), (7, "STREAM_RENEW"), (50, "STREAM_RENEW")),
         ((3, ""), (5, "")),
-        ((0, "busy"), (4, "busy"), (1, "busy")),
+        ((0, "busy"), (4, "stopping"), (1, "busy")),
     ],
 )
 def test_every_sample_is_answered_once_and_in_order_however_streams_break(serve: Serve, breaks: tuple[tuple[int, str], ...]) -> None:
@@ -200,6 +200,14 @@ def test_every_sample_is_answered_once_and_in_order_however_streams_break(serve:
             expected.append("EMPTY" if n == 5 else "NOT_AN_IMAGE" if n % 10 == 3 else good)
     assert got == expected
     assert len(augmenter.streams) == len(breaks) + 1
+
+
+def test_a_picture_that_workers_die_of_is_not_sent_for_ever(serve: Serve) -> None:
+    with client_of(Augmenter().serve(serve)) as client:
+        first, second = client.augmentations.stream([b"deadly", b"b"], ROTATE)
+    assert isinstance(first, Unavailable)
+    assert first.reason == "WORKER_LOST"
+    assert isinstance(second, Augmented)
 
 
 def test_a_service_that_stays_busy_is_given_up_on(serve: Serve) -> None:

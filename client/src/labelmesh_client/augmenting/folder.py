@@ -17,7 +17,15 @@ from labelmesh_client.augmenting.journal import Journal, OutFolder
 from labelmesh_client.augmenting.names import NamePattern, Stems, ending_of
 from labelmesh_client.augmenting.results import write_results
 from labelmesh_client.augmenting.sources import Problem, SourceFile, SourceFolder
-from labelmesh_client.errors import FailedPrecondition, FieldViolation, InvalidArgument, LabelmeshError, OutOfRange, SourceError
+from labelmesh_client.errors import (
+    ConfigurationError,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    LabelmeshError,
+    OutOfRange,
+    SourceError,
+)
 from labelmesh_client.picturelabels import PictureLabels
 from labelmesh_client.pipelines import Pipeline
 
@@ -98,10 +106,14 @@ class FolderRun:
     # --- what is done already ---
 
     def begin(self) -> int:
-        """Believes what earlier runs did where it still holds; returns how many results are to be made."""
+        """Believes what earlier runs did where it still holds; returns how many results are to be made.
+
+        Raises ConfigurationError where they were about other pictures altogether, whose results would be removed.
+        """
         places = {file.name: place for place, file in enumerate(self._files)}
         stale: set[str] = set()
         kept: set[str] = set()
+        known = 0
         for _, entry, _ in self.journal.lines():
             bad = places.get(entry.get("bad_further", ""))
             if bad is not None and entry.get("stamp") == self._stamp(bad):
@@ -110,6 +122,7 @@ class FolderRun:
             if "bad_further" in entry:
                 continue
             source, slot = places.get(entry.get("source", "")), self._slot(entry.get("copy"))
+            known += source is not None
             if source is None or slot is None:
                 stale.add(entry.get("file", ""))
             elif self._holds(source, slot, entry, is_settled):
@@ -118,6 +131,11 @@ class FolderRun:
             else:
                 stale.add(entry.get("file", ""))
         self.stale = sorted(stale - kept - {""})
+        if known == 0 and self.stale:
+            raise ConfigurationError(
+                f"{self.out.root} has the results of another folder of pictures. "
+                "Name another one with --out, or remove them with --overwrite."
+            )
         for _, _, entry in self.journal.newest():
             if "problem" in entry:
                 self.refused.append(Problem(entry["source"], entry["problem"], entry["reason"]))

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import Message
 
-from labelmesh_chassis.identity import Identity
 from labelmesh_chassis.methods import MethodOptions
+
+if TYPE_CHECKING:
+    from labelmesh_chassis.identity import Identity
 
 _ATTRIBUTE = "labelmesh_call"
 

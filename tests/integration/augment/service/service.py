@@ -81,7 +81,8 @@ def metric(ops: str, name: str) -> float:
     """One number of a service's /metrics."""
     with urllib.request.urlopen(f"http://{ops}/metrics", timeout=5) as reply:
         lines = reply.read().decode().splitlines()
-    return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+    # What has not happened yet is not listed.
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 class ServiceProcess:

@@ -19,7 +19,7 @@ from labelmesh_augment.access import READ_IMAGES, Caller
 from labelmesh_augment.augmenting.sources import ProjectImage, Source, Sources
 from labelmesh_augment.pipelines.pipeline import Finding, Pipeline, Recipe
 from labelmesh_augment.pipelines.samples import placed
-from labelmesh_augment.pipelines.storage import SavedPipeline
+from labelmesh_augment.pipelines.saved import SavedPipeline
 from labelmesh_augment.pipelines.validation import check, check_recipe, normalised
 from labelmesh_augment.work.orders import Order, Packed, Work
 

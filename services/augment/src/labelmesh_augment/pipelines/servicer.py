@@ -13,7 +13,8 @@ from labelmesh_chassis.identity import identity_of
 
 from labelmesh_augment.access import Caller
 from labelmesh_augment.pipelines import wire
-from labelmesh_augment.pipelines.storage import Draft, PipelineStore
+from labelmesh_augment.pipelines.saved import Draft
+from labelmesh_augment.pipelines.storage import PipelineStore
 from labelmesh_augment.pipelines.validation import check, normalised
 from labelmesh_augment.transforms.catalogue import CATALOGUE
 

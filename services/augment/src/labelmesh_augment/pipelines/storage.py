@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -16,6 +14,7 @@ from labelmesh_chassis.transactions import carry_out
 from sqlalchemy import Connection, Row, text
 
 from labelmesh_augment.access import Caller
+from labelmesh_augment.pipelines.saved import Draft, SavedPipeline
 
 MAX_NAMES = 1000
 MAX_VERSIONS = 1000
@@ -49,30 +48,6 @@ _VERSIONS = text(f"""
 SELECT {_COLUMNS} FROM pipelines p JOIN pipeline_versions v ON v.project_id = p.project_id AND v.name = p.name
 WHERE p.project_id = :project_id AND p.name = :name AND v.version BETWEEN p.listed_from AND :before - 1 ORDER BY v.version DESC LIMIT :limit
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class SavedPipeline:
-    """A version. `definition` is the contract's Pipeline with everything filled in, as bytes."""
-
-    project_id: UUID
-    name: str
-    version: int
-    definition: bytes
-    note: str
-    author_id: UUID
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What is to be saved. `previous_version` is what it was made from, 0 for no matter."""
-
-    project_id: UUID
-    name: str
-    definition: bytes
-    note: str = ""
-    previous_version: int = 0
 
 
 class Projects(Protocol):

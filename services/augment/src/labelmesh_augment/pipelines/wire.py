@@ -15,7 +15,7 @@ from labelmesh_chassis.errors import InvalidArgument
 
 from labelmesh_augment.geometry.labels import LabelRules
 from labelmesh_augment.pipelines.pipeline import DrawnStep, Fill, FillKind, Finding, Format, Output, Pipeline, Recipe, Step
-from labelmesh_augment.pipelines.storage import SavedPipeline
+from labelmesh_augment.pipelines.saved import SavedPipeline
 from labelmesh_augment.transforms.transform import Family, Kind, Parameter, Transform
 
 # A pipeline of a hundred steps has a few kilobytes.

@@ -106,7 +106,8 @@ export function decimalsOf(step: number): number {
 }
 
 export function readableNumber(value: number, decimals = 3): string {
-  const rounded = Number(value.toFixed(decimals));
+  const size = Math.abs(value);
+  const rounded = Number(value.toFixed(size >= 1000 ? 0 : size >= 100 ? Math.min(1, decimals) : decimals));
   return Object.is(rounded, -0) ? "0" : String(rounded).replace("-", "−");
 }
 

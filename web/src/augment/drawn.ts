@@ -3,7 +3,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { toJson } from "@bufbuild/protobuf";
 import { type DrawnStep, type Recipe, RecipeSchema } from "../gen/labelmesh/augment/v1/augmentations_pb";
 import { type Family, ParameterKind } from "../gen/labelmesh/augment/v1/pipelines_pb";
-import { type Catalogue, readable, spoken } from "./catalogue";
+import { type Catalogue, defaultOf, readable, spoken } from "./catalogue";
 import type { Path } from "./pipeline";
 
 export interface DrawnValue {
@@ -36,7 +36,9 @@ function doneOf(step: DrawnStep, catalogue: Catalogue): Done {
       .filter((name) => !names.has(name))
       .map((name) => ({ title: spoken(name), text: readable(drawn[name]) })),
   ];
-  const telling = known.filter(
+  // Settings that are not drawn and have their default tell nothing.
+  const special = known.filter((one) => one.ranged || JSON.stringify(drawn[one.name]) !== JSON.stringify(defaultOf(one)));
+  const telling = special.filter(
     (one) => one.kind === ParameterKind.NUMBER || one.kind === ParameterKind.INTEGER || one.kind === ParameterKind.CHOICE,
   );
   const brief = telling.length === 1 || telling.length === 2 ? telling.map((one) => readable(drawn[one.name], one)).join(", ") : "";

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from labelmesh_augment.pictures.picture import Frame
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,6 +26,16 @@ def saved(image: Image.Image, format_: str, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, format=format_, **options)
     return file.getvalue()
+
+
+def opened(content: bytes) -> Any:
+    """As Pillow reads it: the independent reader. Which attributes there are depends on the format."""
+    return Image.open(io.BytesIO(content))
+
+
+def alpha_of(frame: Frame) -> NDArray[Any]:
+    assert frame.alpha is not None
+    return frame.alpha
 
 
 def bgr(image: Image.Image) -> NDArray[Any]:

@@ -238,14 +238,11 @@ def _qualities(found: _Segments) -> tuple[int, int]:
     if found.components == 4:
         # Of inks; nothing that colours have.
         return 0, 0
-    qualities = [
-        quality_of(table, chroma=index > 0)
-        for index, (_, _, number) in enumerate(found.factors[:2])
-        if (table := found.tables.get(number)) is not None
-    ]
-    if not qualities:
+    tables = [found.tables.get(number) for _, _, number in found.factors[:2]]
+    if tables[0] is None:
         return 0, 0
-    return qualities[0], qualities[-1]
+    luma = quality_of(tables[0], chroma=False)
+    return luma, luma if tables[-1] is None or len(tables) < 2 else quality_of(tables[-1], chroma=True, likely=luma)
 
 
 def _sampling(found: _Segments) -> tuple[int, int]:

@@ -51,14 +51,18 @@ _KNOWN = tuple({bytes(row): quality for quality, row in enumerate(tables, 1)} fo
 _LOGARITHMS = tuple(np.log2(tables.astype(np.float64)) for tables in _TABLES)
 
 
-def quality_of(table: bytes, *, chroma: bool) -> int:
+def quality_of(table: bytes, *, chroma: bool, likely: int = 0) -> int:
     """The quality, 1 to 100, whose table this is; of others the one with the nearest steps, by their ratios.
+
+    The lowest qualities share tables of chroma: then it is the `likely` one.
 
     `table`: 64 numbers in the order of files, of 8 bit or of 16 bit, big endian.
     """
     which = int(chroma)
     if len(table) == 128:
         table = bytes(min(255, step) for step in struct.unpack(">64H", table))
+    if likely and table == bytes(_TABLES[which][likely - 1]):
+        return likely
     known = _KNOWN[which].get(table)
     if known is not None:
         return known

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -352,3 +354,67 @@ def test_keys_need_the_scopes_that_the_guide_names(augment_mesh: Mesh, tmp_path:
         ran = augment_mesh.labelmesh(*arguments, environment={**environment, "LABELMESH_API_KEY": augment_mesh.key(*scopes)})
         assert ran.code == code, (scopes, ran.err)
         assert bool(code) == ("labelmesh keys create --scope" in ran.err)
+
+
+def test_every_format_keeps_its_own_and_rotated_photographs_their_labels(augment_mesh: Mesh, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    upright = Image.new("RGB", (80, 60), GREY)
+    ImageDraw.Draw(upright).rectangle((10, 20, 39, 34), RED)
+    exif = Image.Exif()
+    exif[274] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(photos / "lying.jpg", exif=exif, quality=95, subsampling=0)
+    upright.save(photos / "plain.webp", lossless=True)
+    upright.save(photos / "plain.tif")
+    upright.quantize(16).save(photos / "still.gif")
+    frames = [upright, upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+    frames[0].save(photos / "moving.gif", save_all=True, append_images=frames[1:], duration=[100, 300], loop=0)
+    deep = numpy.zeros((60, 80), numpy.uint16) + 1234
+    deep[20:35, 10:40] = 65432
+    Image.fromarray(deep).save(photos / "deep.png")
+    names = sorted(path.name for path in photos.iterdir())
+    box = {"category_id": 1, "bbox": [10, 20, 30, 15], "area": 450, "iscrowd": 0}
+    document = {
+        "images": [{"id": number, "file_name": name, "width": 80, "height": 60} for number, name in enumerate(names)],
+        "annotations": [{**box, "id": number, "image_id": number} for number in range(len(names))],
+        "categories": [{"id": 1, "name": "box"}],
+    }
+    (photos / "annotations.json").write_text(json.dumps(document))
+    (tmp_path / "p.json").write_text('[{"transform": "quarter_turn", "parameters": {"turns": 1}}]')
+    ran = augment_mesh.labelmesh("augment", "folder", str(photos), "-p", str(tmp_path / "p.json"), "--out", str(tmp_path / "out"))
+    assert ran.code == 0, ran.err
+    made = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    forms = {"deep.png": "PNG", "lying.jpg": "JPEG", "moving.gif": "GIF", "plain.tif": "TIFF", "plain.webp": "WEBP", "still.gif": "GIF"}
+    for image, one in zip(made["images"], made["annotations"], strict=True):
+        assert (image["width"], image["height"]) == (60, 80)
+        x, y, width, height = one["bbox"]
+        assert (width, height) == (15, 30)
+        with Image.open(tmp_path / "out" / image["file_name"]) as result:
+            source = image["labelmesh"]["source_file"]
+            assert result.format == forms[source]
+            assert result.getexif().get(274, 1) == 1
+            assert getattr(result, "n_frames", 1) == (2 if source == "moving.gif" else 1)
+            pixels = numpy.asarray(result) if source == "deep.png" else numpy.asarray(result.convert("RGB"))
+        inside = pixels == 65432 if source == "deep.png" else near(pixels, RED)
+        ys, xs = numpy.nonzero(inside)
+        assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == (x, y, x + width, y + height), source
+
+
+def test_programs_without_grpc_get_the_same_result(augment_mesh: Mesh, augmenting: Client) -> None:
+    content = noise(5, "JPEG")
+    box = {"x": 31, "y": 20, "width": 20, "height": 10, "label": "fox"}
+    body = {
+        "sample": {"source": {"image": base64.b64encode(content).decode()}, "labels": {"boxes": [box]}},
+        "pipeline": {"steps": [{"transform": "rotate", "parameters": {"angle": [-20, 20]}}]},
+        "seed": 7,
+        "copy": 3,
+    }
+    headers = {"x-api-key": augment_mesh.key("augment.apply"), "content-type": "application/json"}
+    request = urllib.request.Request(f"{augment_mesh.address}/v1/augmentations", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        answer = json.load(reply)["augmented"]
+    sample = Sample(content, PictureLabels(boxes=(BoxLabel(31, 20, 20, 10, "fox"),)))
+    result = augmenting.augmentations.apply(sample, Pipeline.from_json(body["pipeline"]), seed=7, copy=3)  # type: ignore[arg-type]
+    assert base64.b64decode(answer["image"]) == result.image
+    assert PictureLabels.from_json(answer["labels"]) == result.labels
+    assert Recipe.from_json(answer["recipe"]) == result.recipe

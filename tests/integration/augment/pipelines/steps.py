@@ -14,7 +14,7 @@ from labelmesh_augment.transforms.transform import Family, Kind, Parameter, Tran
 MOVING = [transform for transform in CATALOGUE.values() if transform.family in (Family.GEOMETRY, Family.SIZE, Family.DISTORTION)]
 SINGLE = [transform for transform in CATALOGUE.values() if transform.family is not Family.COMPOSITION]
 # Pixels: results stay small enough for many of them.
-MOST_PIXELS = 240
+MOST_PIXELS, FEW_PIXELS = 240, 30
 
 
 def setting(parameter: Parameter) -> st.SearchStrategy[Any]:
@@ -50,12 +50,13 @@ def chain(transforms: Sequence[Transform], most: int) -> st.SearchStrategy[tuple
 
 
 def extremes(transform: Transform) -> list[Step]:
-    """All parameters at their lowest, all at their highest, and every choice once."""
-    steps = [Step(transform.name)]
+    """Its defaults, all parameters at their lowest, all at their highest, and every choice once; with results of few pixels."""
+    few = dict.fromkeys((parameter.name for parameter in transform.parameters if parameter.maximum > 1000), FEW_PIXELS)
+    steps = [Step(transform.name, 1.0, few)]
     for lowest in (True, False):
         steps.append(Step(transform.name, 1.0, {parameter.name: _end(parameter, lowest) for parameter in transform.parameters}))
     for parameter in transform.parameters:
-        steps += [Step(transform.name, 1.0, {parameter.name: choice}) for choice in parameter.choices]
+        steps += [Step(transform.name, 1.0, {**few, parameter.name: choice}) for choice in parameter.choices]
     return [extreme for extreme in steps if _sound(extreme)]
 
 
@@ -68,7 +69,7 @@ def _end(parameter: Parameter, lowest: bool) -> Any:
         case Kind.COLOUR:
             return (0, 0, 0) if lowest else (255, 255, 255)
         case Kind.INTEGER if parameter.maximum > 1000:
-            return int(max(parameter.minimum, 1)) if lowest else MOST_PIXELS
+            return int(max(parameter.minimum, 1)) if lowest else FEW_PIXELS
         case _:
             value = parameter.minimum if lowest else parameter.maximum
             return int(value) if parameter.kind is Kind.INTEGER else value

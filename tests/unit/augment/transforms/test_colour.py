@@ -177,7 +177,7 @@ def test_a_picture_of_one_value_has_nothing_to_spread(depth: type) -> None:
     assert np.array_equal(equalized(plain, each=False), plain)
 
 
-@pytest.mark.parametrize(("height", "width", "tiles"), [(64, 64, 4), (61, 70, 5), (40, 90, 8)])
+@pytest.mark.parametrize(("height", "width", "tiles"), [(64, 64, 4), (61, 70, 5), (40, 90, 8), (100, 120, 1)])
 def test_local_equalisation_is_the_same_with_8_and_16_bits(height: int, width: int, tiles: int) -> None:
     eight = smooth_pixels(height, width)
     sixteen = eight.astype(np.uint16) * 257

@@ -120,4 +120,4 @@ def test_colour_noise_is_as_much_as_is_asked_for() -> None:
     assert abs(np.corrcoef(half[:, :, 0].ravel(), half[:, :, 1].ravel())[0, 1] - 0.5) < 0.03
     assert abs(np.corrcoef(own[:, :, 0].ravel(), own[:, :, 1].ravel())[0, 1]) < 0.03
     # The strength is the same.
-    assert abs(own.std() / shared.std() - 1) < 0.02
+    assert abs(own.std() / shared.std() - 1) < 0.02 and abs(half.std() / shared.std() - 1) < 0.02

@@ -92,7 +92,8 @@ def _clipped_sums(values: NDArray[Any], clip_limit: float, across: int, down: in
     sums = []
     for row in range(0, height * down, height):
         for column in range(0, width * across, width):
-            counts = np.bincount(levels[row : row + height, column : column + width].reshape(-1), minlength=256)
+            tile_levels = levels[row : row + height, column : column + width]
+            counts = cv2.calcHist([tile_levels], [0], None, [256], [0, 256]).reshape(-1).astype(np.int64)
             kept = np.minimum(counts, most)
             each, rest = divmod(int((counts - kept).sum()), 256)
             kept += each

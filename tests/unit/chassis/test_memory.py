@@ -42,3 +42,26 @@ print(resident() - before)
 def test_large_blocks_are_given_back_once_they_are_free() -> None:
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     assert int(done.stdout) < 40
+
+
+_AGAIN = """
+import resource, sys
+from labelmesh_chassis.memory import keep_small_blocks, return_large_blocks
+
+return_large_blocks()
+if sys.argv[1] == "keep":
+    keep_small_blocks()
+for turn in range(220):
+    if turn == 20:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    one, two = bytearray(1 << 20), bytearray(1 << 20)
+    del one, two
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_smaller_blocks_that_are_needed_again_at_once_are_kept() -> None:
+    def faults(how: str) -> int:
+        return int(subprocess.run([sys.executable, "-c", _AGAIN, how], capture_output=True, text=True, check=True, timeout=60).stdout)
+
+    assert faults("keep") < 1_000 < 50_000 < faults("give back")

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import cast
 
 from labelmesh_chassis.errors import MeshError, to_status
-from labelmesh_chassis.memory import limit_arenas, return_free_memory, return_large_blocks, settle
+from labelmesh_chassis.memory import keep_small_blocks, limit_arenas, return_free_memory, return_large_blocks, settle
 from labelmesh_chassis.telemetry import configure_logging
 
 # What an answer is.
@@ -133,6 +133,7 @@ def main() -> None:
     configure_logging(settings.service, settings.log_level)
     limit_arenas()
     return_large_blocks()
+    keep_small_blocks()
     with socket.socket(fileno=settings.socket) as connection:
         handler = _handler(settings.target)
         settle()

@@ -149,6 +149,11 @@ test("what was drawn is told in the catalogue's words, with the most telling val
   ]);
 });
 
+test("several values that were drawn for one parameter are not told as a range", () => {
+  const recipe = create(RecipeSchema, { steps: [{ transform: "turn", parameters: { angle: [10, 20] }, path: [0] }] });
+  expect(stepsDone(recipe, CATALOGUE)).toMatchObject([{ brief: "", values: [{ title: "Angle", text: "10°, 20°" }] }]);
+});
+
 // --- taking back ---
 
 test("changes are taken back one by one, a slider's as one, and done again until something else is done", () => {

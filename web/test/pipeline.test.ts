@@ -60,6 +60,12 @@ test("names as in the contract's own files are read too, and a list of steps, an
   expect(names(readPipeline('{"name": "x", "pipeline": {"steps": [{"transform": "a"}]}}').steps)).toEqual(["a"]);
 });
 
+test("the short words of the command line are read too", () => {
+  const pipeline = readPipeline('{"steps": [], "fill": "edge", "output": {"format": "jpeg", "quality": 80}}');
+  expect(jsonOf(pipeline)).toMatchObject({ fill: "FILL_EDGE", output: { format: "FORMAT_JPEG", quality: 80 } });
+  expect(() => readPipeline('{"steps": [], "fill": "plaid"}')).toThrow(NoPipeline);
+});
+
 test.each([
   ["{", "no JSON"],
   ["7", "no pipeline"],

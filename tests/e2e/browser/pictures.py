@@ -2,7 +2,7 @@
 
 Usage: python -m tests.e2e.browser.pictures ADDRESS [ADMIN_PASSWORD]
 
-With the administrator's password it takes those of the administration and of the models too. A mesh whose sessions end early
+With the administrator's password it takes those of the administration, of the models and of augmenting too. A mesh whose sessions end early
 (LABELMESH_SESSION_IDLE_SECONDS=40) saves waiting for the warning.
 """
 
@@ -118,6 +118,30 @@ def take_the_models(browser: Browser, address: str, password: str) -> None:
     context.close()
 
 
+def take_augmenting(browser: Browser, address: str, password: str) -> None:
+    """The augment page with its sample picture: whole, a result enlarged, and sliders on a phone."""
+    phone: Any = {"viewport": {"width": 360, "height": 700}, "device_scale_factor": 2, "has_touch": True, "color_scheme": "light"}
+    wide: Any = {"viewport": {"width": 1440, "height": 950}}
+    for name, options in (("light", wide | {"color_scheme": "light"}), ("dark", wide | {"color_scheme": "dark"}), ("phone", phone)):
+        context = browser.new_context(**options, locale="en-GB")
+        desk = Desk(context.new_page(), address)
+        desk.open_as(Account("admin", password), "#/augment?seed=12")
+        page = desk.page
+        page.get_by_role("button", name="I know how").click()
+        page.get_by_role("button", name="Strong").click()
+        page.locator("[data-testid=result] .chip", has_text="Elastic").first.wait_for()
+        page.locator(".step-title").nth(1).click()
+        if name == "dark":
+            page.locator("button.shot").nth(1).click()
+            page.wait_for_timeout(1000)
+        elif name == "phone":
+            page.locator(".step-title").nth(1).evaluate("one => scrollTo(0, one.getBoundingClientRect().top + scrollY - 90)")
+        else:
+            page.mouse.move(2, 2)
+        _keep(page, f"augment-{name}")
+        context.close()
+
+
 def take_the_end_of_a_session(browser: Browser, address: str) -> None:
     """Waits without activity until the page warns."""
     context = browser.new_context(viewport={"width": 1000, "height": 640}, color_scheme="light", locale="en-GB")
@@ -153,6 +177,7 @@ def main() -> None:
         if len(sys.argv) > 2:
             take_the_administration(browser, address, sys.argv[2])
             take_the_models(browser, address, sys.argv[2])
+            take_augmenting(browser, address, sys.argv[2])
         browser.close()
 
 

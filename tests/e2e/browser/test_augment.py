@@ -367,9 +367,10 @@ def test_a_busy_mesh_is_asked_again_when_it_says_so_while_old_results_stay(augme
 
     def turn_away(route: Route) -> None:
         if turned_away:
-            return route.continue_()
-        turned_away.append(route.request.url)
-        route.abort("connectionrefused")
+            route.continue_()
+        else:
+            turned_away.append(route.request.url)
+            route.abort("connectionrefused")
 
     page.route(PREVIEW, turn_away)
     page.locator("h1").click()

@@ -1,8 +1,8 @@
 // What was drawn for a result, for people.
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { toJson } from "@bufbuild/protobuf";
 import { type DrawnStep, type Recipe, RecipeSchema } from "../gen/labelmesh/augment/v1/augmentations_pb";
-import { type Family, ParameterKind } from "../gen/labelmesh/augment/v1/pipelines_pb";
+import { type Family, type Parameter, ParameterKind } from "../gen/labelmesh/augment/v1/pipelines_pb";
 import { type Catalogue, defaultOf, readable, spoken } from "./catalogue";
 import type { Path } from "./pipeline";
 
@@ -31,18 +31,24 @@ function doneOf(step: DrawnStep, catalogue: Catalogue): Done {
   const known = (transform?.parameters ?? []).filter((one) => one.name in drawn);
   const names = new Set(known.map((one) => one.name));
   const values = [
-    ...known.map((one) => ({ title: one.title || spoken(one.name), text: readable(drawn[one.name], one) })),
+    ...known.map((one) => ({ title: one.title || spoken(one.name), text: drawnText(drawn[one.name], one) })),
     ...Object.keys(drawn)
       .filter((name) => !names.has(name))
       .map((name) => ({ title: spoken(name), text: readable(drawn[name]) })),
   ];
   // Settings that are not drawn and have their default tell nothing.
   const special = known.filter((one) => one.ranged || JSON.stringify(drawn[one.name]) !== JSON.stringify(defaultOf(one)));
-  const telling = special.filter(
-    (one) => one.kind === ParameterKind.NUMBER || one.kind === ParameterKind.INTEGER || one.kind === ParameterKind.CHOICE,
-  );
+  const kinds = [ParameterKind.NUMBER, ParameterKind.INTEGER, ParameterKind.CHOICE];
+  const telling = special.filter((one) => kinds.includes(one.kind) && !Array.isArray(drawn[one.name]));
   const brief = telling.length === 1 || telling.length === 2 ? telling.map((one) => readable(drawn[one.name], one)).join(", ") : "";
   return { title: catalogue.title(step.transform), family: transform?.family ?? 0, path: step.path, brief, values };
+}
+
+/** Several values of one parameter, e.g. the widths of several holes, are no range. */
+function drawnText(value: JsonValue | undefined, parameter: Parameter): string {
+  if (!Array.isArray(value) || parameter.kind === ParameterKind.COLOUR) return readable(value, parameter);
+  const shown = value.slice(0, 12).map((one) => readable(one, parameter));
+  return value.length > shown.length ? `${shown.join(", ")}, …` : shown.join(", ");
 }
 
 export function recipeJson(recipe: Recipe | undefined): string {

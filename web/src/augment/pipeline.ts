@@ -154,7 +154,7 @@ export function pipelineFrom(json: JsonValue): Pipeline {
   else if (typeof json === "object" && json !== null && !("steps" in json) && json.pipeline !== undefined) whole = json.pipeline;
   let message: Wire;
   try {
-    message = fromJson(WireSchema, whole);
+    message = fromJson(WireSchema, spelledOut(whole));
   } catch (thrown) {
     const said = thrown instanceof Error ? thrown.message : String(thrown);
     throw new NoPipeline(`This is no pipeline: ${said.replace(/(cannot decode )?(message |field )?labelmesh\.augment\.v1\./g, "")}.`);
@@ -164,6 +164,22 @@ export function pipelineFrom(json: JsonValue): Pipeline {
   }
   if (countSteps(message.steps) > MAX_STEPS) throw new NoPipeline(`A pipeline has at most ${MAX_STEPS} steps.`);
   return pipelineOf(message);
+}
+
+/** The short words that the command line takes too: "edge" for FILL_EDGE, "jpeg" for FORMAT_JPEG. */
+function spelledOut(json: JsonValue): JsonValue {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return json;
+  const whole: JsonObject = { ...json };
+  const long = (value: JsonValue | undefined, start: string): JsonValue | undefined =>
+    typeof value === "string" && /^[a-z]+$/.test(value) ? start + value.toUpperCase() : value;
+  const fill = long(whole.fill, "FILL_");
+  if (fill !== undefined) whole.fill = fill;
+  const { output } = whole;
+  if (typeof output === "object" && output !== null && !Array.isArray(output)) {
+    const format = long(output.format, "FORMAT_");
+    if (format !== undefined) whole.output = { ...output, format };
+  }
+  return whole;
 }
 
 function countSteps(steps: readonly { readonly steps: readonly unknown[] }[]): number {

@@ -10,6 +10,7 @@ import pytest
 from labelmesh_augment.geometry.following import Track
 from labelmesh_augment.geometry.labels import Box, Keypoint, LabelRules, Labels, Mask, Visibility
 from labelmesh_augment.geometry.motion import Motion
+from labelmesh_augment.geometry.outlines import area, clipped
 from labelmesh_augment.pictures.picture import Size
 from labelmesh_augment.transforms.effects import Displace, Layer, Warp
 
@@ -73,7 +74,13 @@ def test_what_was_cut_stays_cut() -> None:
 def test_what_is_left_is_told_as_a_share_of_all_there_was() -> None:
     assert _box(Box(90, 10, 20, 10)).visible_share == 0.5
     assert _box(Box(0, 0, 100, 80), crop(50, 40, 50, 40), resize(Size(50, 40), 200, 20)).visible_share == pytest.approx(0.25)
-    assert _box(Box(0, 0, 100, 80), crop(0, 0, 50, 80), tilted(Size(50, 80), 0.3, 0.3)).visible_share <= 0.5
+
+
+def test_the_share_that_is_left_is_measured_before_a_perspective_stretches_it() -> None:
+    motion = Motion.start(_SIZE).then(tilted(_SIZE, 0.9, 0)).then(crop(60, 0, 40, 80))
+    box = Track.start(Labels(boxes=(Box(0, 0, 100, 80),)), _SIZE).moved(motion).finish(_ALL)[0].boxes[0]
+    seen = clipped(motion.backward(np.array([[0, 0], [40, 0], [40, 80], [0, 80.0]])), _SIZE)
+    assert box.visible_share == pytest.approx(area(seen) / 8000)
 
 
 def test_labels_of_which_too_little_is_left_are_dropped_and_told() -> None:
@@ -203,18 +210,41 @@ def test_what_lies_under_an_erased_area_is_hidden_and_loses_share_but_no_ground(
     assert (other.width, other.visible_share) == pytest.approx((10, 0.0))
 
 
-def test_a_perspective_whose_horizon_crosses_the_chain_leaves_sensible_boxes() -> None:
-    # Two tilts that are each fine: together the horizon lies within the first frame.
+_TILTS = [
+    (((-0.06, 0.58, 24, -23), (0.17, 0.94, -19, 39), (0.59, 0.92, 26, 15)), Box(32, 3, 26, 33)),
+    (((0.47, -0.93, -31, 5), (0.82, 0.2, 16, -8), (0.84, -0.59, 32, -23)), Box(9, 54, 36, 8)),
+    (((-0.74, -0.5, 32, 23), (-0.85, -0.85, -1, -10), (0.63, -0.89, -9, -30)), Box(10, 53, 16, 38)),
+]
+
+
+@pytest.mark.parametrize(("tilts", "before"), _TILTS)
+def test_boxes_that_reach_behind_the_horizon_end_where_what_is_before_it_ends(
+    tilts: tuple[tuple[float, float, float, float], ...], before: Box
+) -> None:
+    # Each tilt is fine by itself: together the horizon lies within the first frame.
     size = Size(100, 100)
     motion = Motion.start(size)
-    for _ in range(4):
-        motion = motion.then(tilted(size, 0.9, 0))
-    points = Labels(boxes=(Box(0, 0, 100, 100, id="all"), Box(45, 45, 10, 10, id="middle")), keypoints=(Keypoint(50, 50), Keypoint(1, 50)))
-    left, _ = Track.start(points, size).moved(motion).finish(_ALL)
-    for box in left.boxes:
-        assert 0 <= box.x <= box.x + box.width <= 100.0001 and 0 < box.visible_share <= 1
-    assert left.keypoints[0].visibility is Visibility.VISIBLE
-    assert left.keypoints[1].visibility is Visibility.OUTSIDE
+    for g, h, x, y in tilts:
+        motion = motion.then(tilted(size, g, h)).then(Warp(moving(x, y), size))
+    (box,) = Track.start(Labels(boxes=(before,)), size).moved(motion).finish(_ALL)[0].boxes
+    assert motion.matrix is not None
+    columns, rows = np.linspace(before.x, before.x + before.width, 400), np.linspace(before.y, before.y + before.height, 400)
+    within = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    depths = within @ motion.matrix[2, :2] + motion.matrix[2, 2]
+    assert depths.min() < 0
+    arrived = motion.forward(within[depths > 1e-6])
+    seen = arrived[((arrived >= 0) & (arrived <= 100)).all(axis=1)]
+    assert _sides(box) == pytest.approx((*seen.min(axis=0), *seen.max(axis=0)), abs=1.0)
+    assert 0 < box.visible_share < 1
+
+
+def test_a_keypoint_behind_the_horizon_is_outside() -> None:
+    size = Size(100, 100)
+    motion = Motion.start(size)
+    for _ in range(3):
+        motion = motion.then(tilted(size, 0.7, 0.3))
+    track = Track.start(Labels(keypoints=(Keypoint(50, 50), Keypoint(1, 1))), size).moved(motion)
+    assert [point.visibility for point in track.finish(_ALL)[0].keypoints] == [Visibility.VISIBLE, Visibility.OUTSIDE]
 
 
 def test_labels_of_all_mixed_pictures_are_cut_at_their_region() -> None:

@@ -67,6 +67,7 @@ def test_two_flips_and_four_quarter_turns_are_nothing() -> None:
 def test_an_odd_number_of_mirrors_mirrors() -> None:
     assert _all(flip(_SIZE)).mirrored
     assert not _all(flip(_SIZE), around(turning(30), _SIZE), flip(_SIZE)).mirrored
+    assert not _all(flip(_SIZE), waves(_SIZE, 0.5, 1, 0), flip(_SIZE)).mirrored
     assert _all(flip(_SIZE), waves(_SIZE, 0.5, 1, 0), tilted(_SIZE, 0.2, 0.1)).mirrored
 
 

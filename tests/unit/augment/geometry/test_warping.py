@@ -146,7 +146,7 @@ def test_a_shrink_of_one_side_leaves_the_other_sharp() -> None:
 def test_the_outermost_pixels_are_not_darkened_where_nothing_outside_is_to_be_seen() -> None:
     white = np.full((40, 40), 255, np.uint8)
     assert _moved(white, crop(0, 0, 10, 10), resize(Size(10, 10), 80, 80)).min() == 255
-    assert _moved(white, around(turning(45) @ scaling(1.5, 1.5), Size(40, 40))).min() == 255
+    assert _moved(white, around(turning(45) @ scaling(1.42, 1.42), Size(40, 40)), resize(Size(40, 40), 320, 320)).min() == 255
     assert _moved(white, resize(Size(40, 40), 93, 17)).min() == 255
 
 
@@ -288,16 +288,18 @@ def test_a_picture_that_shrinks_to_nothing_leaves_the_fill() -> None:
 def test_mirroring_a_tiny_picture_over_a_large_frame_takes_no_time_to_speak_of() -> None:
     pixels = _random((2, 2))
     started = time.process_time()
-    _moved(pixels, Warp(moving(400, 400), Size(800, 800)), around(turning(5), Size(800, 800)), fill=Fill(FillKind.MIRROR))
+    _moved(pixels, Warp(moving(10_000, 10), Size(20_000, 20)), around(turning(1), Size(20_000, 20)), fill=Fill(FillKind.MIRROR))
     assert time.process_time() - started < 1
 
 
-def test_no_second_picture_comes_up_behind_the_horizon() -> None:
-    # The picture ends before the horizon; beyond it the same rows come again, the other way round.
+@pytest.mark.parametrize("bends", [[], [waves(Size(100, 3000), 0.0, 1, 0)]])
+def test_no_second_picture_comes_up_behind_the_horizon(bends: list[Warp | Displace]) -> None:
+    # The lower half of the picture is moved out of the frame, and to behind the horizon: it would come again above, upside down.
     horizon = Warp(matrix((1, 0, 0), (0, 1, 0), (0, -0.009, 1)), Size(100, 2000))
-    after = _moved(np.full((100, 100), 255, np.uint8), horizon, Warp(moving(0, 1000), Size(100, 3000)))
-    assert after[1000:2000].any()
-    assert not after[:999].any()
+    steps = [Warp(moving(0, 60), Size(100, 100)), horizon, Warp(moving(0, 1000), Size(100, 3000)), *bends]
+    after = _moved(np.full((100, 100), 255, np.uint8), *steps)
+    assert after[1200:3000].any()
+    assert not after[:1100].any()
 
 
 def test_a_mask_takes_the_value_of_the_pixel_that_each_centre_lies_in() -> None:

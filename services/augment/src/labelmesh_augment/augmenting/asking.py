@@ -21,7 +21,7 @@ from labelmesh_augment.pipelines.pipeline import Finding, Pipeline, Recipe
 from labelmesh_augment.pipelines.samples import placed
 from labelmesh_augment.pipelines.saved import SavedPipeline
 from labelmesh_augment.pipelines.validation import check, check_recipe, normalised
-from labelmesh_augment.work.orders import Order, Packed, Work
+from labelmesh_augment.work.orders import Order, Packed, Work, packed
 
 _MOST_COPIES_A_JOB = 6
 _FETCHERS = 24
@@ -153,7 +153,7 @@ class Asking:
             work, serialized = Work.APPLY, self.pipeline(how).serialized
         pictures, fetch_s = self._fetched(call, wanted)
         order = Order(work, serialized, pictures, choice.seed, (choice.first,))
-        return self._answered([self.submit(call, order, self.weight(pictures))], call, fetch_s, pictures)
+        return self._answered([self.submit(call, [order], self.weight(pictures))], call, fetch_s, pictures)
 
     def previews(self, call: Call, how: Inline | None, wanted: Sequence[Wanted], choice: Choice) -> Answered:
         """The picture itself and `count` results of a checked pipeline as small pictures; all workers have a part in it."""
@@ -168,7 +168,7 @@ class Asking:
             for number, chunk in enumerate(chunks)
         ]
         try:
-            return self._answered([self.submit(call, order, weight) for order in orders], call, fetch_s, pictures)
+            return self._answered([self.submit(call, [order], weight) for order in orders], call, fetch_s, pictures)
         except BaseException:
             call.ticket.cancel()
             raise
@@ -191,9 +191,9 @@ class Asking:
                 total += self._weigh(picture.content) + len(picture.content) + len(picture.labels)
         return total
 
-    def submit(self, call: Call, order: Order, weight: int, *, patient: bool = False) -> Future[Reply]:
-        """Has a worker do it."""
-        return self._pool.submit(call.ticket, order.parts(), weight, patient=patient)
+    def submit(self, call: Call, orders: Sequence[Order], weight: int, *, patient: bool = False) -> Future[Reply]:
+        """Has a worker do these, which are all `how` the first is."""
+        return self._pool.submit(call.ticket, packed(orders), weight, patient=patient)
 
     def _fetched(self, call: Call, wanted: Sequence[Wanted]) -> tuple[tuple[Packed, ...], float]:
         started = time.perf_counter()

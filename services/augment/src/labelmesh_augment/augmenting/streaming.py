@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as WaitedTooLong
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from labelmesh_chassis.errors import MeshError, ResourceExhausted
+from labelmesh_chassis.errors import InternalError, MeshError, ResourceExhausted, Unavailable
 from labelmesh_chassis.streams import renew
 from labelmesh_chassis.workers import Reply
 
@@ -21,8 +21,9 @@ from labelmesh_augment.work.orders import Order, Packed, Work
 # Of one stream, in work or waiting to be sent: jobs, and their weight (see `Asking.weight`).
 MOST_JOBS = 24
 MOST_WEIGHT = 48_000_000
-# Of a job with several copies: of one picture so many pixels, or one copy.
-_JOB_WEIGHT = 2_000_000
+# Of a job: so many pixels of several pictures or copies, or one copy.
+_JOB_WEIGHT = 1_100_000
+_JOB_UNITS = 16
 # Items of one stream whose pictures are on their way.
 MOST_AHEAD = 8
 # Small results are sent together.
@@ -63,32 +64,45 @@ class _Fetching:
 
 
 @dataclass(slots=True, eq=False)
-class _Unit:
-    """Some copies of one item."""
+class _Job:
+    """Small units that one worker does one after the other: handing a picture over costs as much as some pictures do."""
 
-    index: int
-    copies: tuple[int, ...]
-    weight: int = 0
-    job: Future[Reply] | None = None
+    future: Future[Reply] | None = None
     problem: MeshError | None = None
+    units: int = 0
+    results: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """Some copies of one item: an order, what it weighs, and which results of which job are its own."""
+
+    order: Order
+    weight: int
+    job: _Job
+    first: int = 0
 
     def done(self) -> bool:
-        return self.job is None or self.job.done()
+        return self.job.future is None or self.job.future.done()
 
     def results(self, ends: float) -> list[Result]:
-        if self.job is not None:
+        """Raises Unavailable (STREAM_RENEW) where they are not there before the end."""
+        job, copies = self.job, self.order.copies
+        if job.future is not None:
             try:
-                return list(self.job.result(max(0.0, ends - time.monotonic())).parts)
+                return list(job.future.result(max(0.0, ends - time.monotonic())).parts[self.first : self.first + len(copies)])
             except MeshError as problem:
-                self.problem = problem
+                job.problem = problem
             except (WaitedTooLong, CancelledError):
                 raise renew() from None
-        if self.problem is None:
-            raise renew()
-        if time.monotonic() >= ends:
+        if job.problem is None or time.monotonic() >= ends:
             # What failed because the time is over is asked for again.
             raise renew()
-        return [Failed(self.index, copy, self.problem) for copy in self.copies]
+        return [Failed(self.order.index, copy, job.problem) for copy in copies]
+
+    def suspect(self) -> bool:
+        """Whether it failed, perhaps because of another one in the same job."""
+        return self.job.units > 1 and isinstance(self.job.problem, InternalError | Unavailable)
 
 
 class _Room:
@@ -173,6 +187,10 @@ class _Run:
         self._room = _Room()
         self._stopped = threading.Event()
         self._ahead = threading.Semaphore(MOST_AHEAD)
+        # Small units on their way into one job.
+        self._job = _Job()
+        self._gathered: list[_Unit] = []
+        self._gathered_weight = 0
         self._fetched: queue.SimpleQueue[_Fetching | Exception | None] | None = None
         # Ends with None, or with what broke the stream off.
         self._units: queue.SimpleQueue[_Unit | Exception | None] = queue.SimpleQueue()
@@ -189,18 +207,27 @@ class _Run:
             held = None
             if unit is None:
                 return
-            results, weights = unit.results(self._stream.ends), [unit.weight]
+            results, weights = self._results(unit), [unit.weight]
             size = _size(results)
             while size < _MESSAGE_BYTES and (following := self._ready()) is not None:
                 if not following.done():
                     held = following
                     break
-                more = following.results(self._stream.ends)
+                more = self._results(following)
                 results += more
                 weights.append(following.weight)
                 size += _size(more)
             yield results
             self._room.leave(weights)
+
+    def _results(self, unit: _Unit) -> list[Result]:
+        results = unit.results(self._stream.ends)
+        if not unit.suspect():
+            return results
+        # Alone, so that a picture that is the death of workers does not keep others from theirs.
+        alone = _Unit(unit.order, unit.weight, _Job(units=1))
+        alone.job.future = self._asking.submit(self._stream.call, [unit.order], unit.weight, patient=True)
+        return alone.results(self._stream.ends)
 
     def _next(self) -> _Unit | None:
         try:
@@ -232,6 +259,8 @@ class _Run:
                 for item in items:
                     self._take(index, item)
                     index += 1
+                if self._fetched is None:
+                    self._send()
         except Exception as failure:
             ending = failure
         (self._units if self._fetched is None else self._fetched).put(ending)
@@ -242,6 +271,7 @@ class _Run:
             self._hand_over(_Fetching(index, item, ()))
             return
         if self._fetched is None:
+            self._send()
             self._fetched = queue.SimpleQueue()
             _start(self._hand_over_fetched, self._fetched)
         while not self._ahead.acquire(timeout=_STEP_S):
@@ -253,6 +283,7 @@ class _Run:
         while isinstance(one := fetched.get(), _Fetching):
             try:
                 self._hand_over(one)
+                self._send()
             except Exception as failure:
                 self._units.put(failure)
                 self._stopped.set()
@@ -262,24 +293,40 @@ class _Run:
 
     def _hand_over(self, one: _Fetching) -> None:
         """Gives an item to workers; raises what ends the stream."""
-        copies, call = one.item.copies, self._stream.call
+        copies, stream = one.item.copies, self._stream
         try:
             pictures = self._pictures(one)
             weight = self._asking.weight(pictures)
         except MeshError as problem:
+            self._send()
             self._enter(0)
-            self._units.put(_Unit(one.index, copies, problem=problem))
+            order = Order(Work.STREAM, b"", (), copies=copies, index=one.index)
+            self._units.put(_Unit(order, 0, _Job(problem=problem)))
             return
         at_once = max(1, _JOB_WEIGHT // max(1, weight))
         for start in range(0, len(copies), at_once):
             chunk = copies[start : start + at_once]
-            unit = _Unit(one.index, chunk, weight * len(chunk))
+            order = Order(Work.STREAM, stream.pipeline.serialized, pictures, stream.seed, chunk, one.index)
+            if self._gathered and (self._gathered_weight + weight * len(chunk) > _JOB_WEIGHT or len(self._gathered) >= _JOB_UNITS):
+                self._send()
+            self._gathered.append(_Unit(order, weight * len(chunk), self._job, self._job.results))
+            self._gathered_weight += weight * len(chunk)
+            self._job.units += 1
+            self._job.results += len(chunk)
+
+    def _send(self) -> None:
+        """Gives what was gathered to a worker."""
+        units, job, weight = self._gathered, self._job, self._gathered_weight
+        if not units:
+            return
+        self._gathered, self._job, self._gathered_weight = [], _Job(), 0
+        for unit in units:
             self._enter(unit.weight)
-            order = Order(Work.STREAM, self._stream.pipeline.serialized, pictures, self._stream.seed, chunk, one.index)
-            try:
-                unit.job = self._asking.submit(call, order, unit.weight, patient=True)
-            except MeshError as problem:
-                unit.problem = problem
+        try:
+            job.future = self._asking.submit(self._stream.call, [unit.order for unit in units], weight, patient=True)
+        except MeshError as problem:
+            job.problem = problem
+        for unit in units:
             self._units.put(unit)
 
     def _pictures(self, one: _Fetching) -> tuple[Packed, ...]:

@@ -34,7 +34,7 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A job. `how` is the bytes of the contract's Pipeline or Recipe; the first picture is the one that it is about."""
+    """Something to be done. `how` is the bytes of the contract's Pipeline or Recipe; the first picture is the one that it is about."""
 
     work: Work
     how: bytes
@@ -47,17 +47,22 @@ class Order:
     max_side: int = 0
     original: bool = False
 
-    def parts(self) -> list[bytes]:
-        """As it is sent."""
-        head = [self.work.value, self.seed, self.copies, self.index, self.max_side, self.original]
-        sent = [json.dumps(head).encode(), self.how]
-        for picture in self.pictures:
-            sent += [picture.content, picture.labels]
-        return sent
 
-    @classmethod
-    def of(cls, parts: Sequence[bytes]) -> Order:
-        """As it was sent."""
-        work, seed, copies, index, max_side, original = json.loads(parts[0])
-        pictures = tuple(Packed(content, labels) for content, labels in zip(parts[2::2], parts[3::2], strict=True))
-        return cls(Work(work), parts[1], pictures, seed, tuple(copies), index, max_side, original)
+def packed(orders: Sequence[Order]) -> list[bytes]:
+    """Orders as they are sent in one job; all of them have the same `how`."""
+    heads = [[one.work.value, one.seed, one.copies, one.index, one.max_side, one.original, len(one.pictures)] for one in orders]
+    sent = [json.dumps(heads).encode(), orders[0].how]
+    for one in orders:
+        for picture in one.pictures:
+            sent += [picture.content, picture.labels]
+    return sent
+
+
+def unpacked(parts: Sequence[bytes]) -> list[Order]:
+    """Orders as they were sent."""
+    files = iter(parts[2:])
+    orders = []
+    for work, seed, copies, index, max_side, original, count in json.loads(parts[0]):
+        pictures = tuple([Packed(next(files), next(files)) for _ in range(count)])
+        orders.append(Order(Work(work), parts[1], pictures, seed, tuple(copies), index, max_side, original))
+    return orders

@@ -14,7 +14,7 @@ from labelmesh_augment.pipelines.augmenting import Loaded, Sample, augment, load
 from labelmesh_augment.pipelines.pipeline import Pipeline
 from labelmesh_augment.pipelines.validation import normalised
 from labelmesh_augment.pipelines.wire import pipeline_from, recipe_from
-from labelmesh_augment.work.orders import Order, Packed, Work
+from labelmesh_augment.work.orders import Order, Packed, Work, unpacked
 from labelmesh_augment.work.wire import augmented_message, labels_from, no_memory, preview_message, stream_result
 
 
@@ -25,10 +25,10 @@ def make() -> Handler:
 
 
 def handle(task: Task) -> Sequence[bytes]:
-    """Does an order; raises what there is to say against it."""
-    order = Order.of(task.parts)
+    """Does orders, one after the other; raises what there is to say against one of them."""
+    clock = _Clock(task.seconds_left)
     try:
-        return _WORKS[order.work](order, _Clock(task.seconds_left))
+        return [answer for order in unpacked(task.parts) for answer in _WORKS[order.work](order, clock)]
     except MemoryError:
         raise no_memory() from None
     except cv2.error as failure:

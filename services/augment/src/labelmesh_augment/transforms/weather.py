@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmesh_augment.pictures.picture import Size
-from labelmesh_augment.transforms.blurring import motion_blurred
+from labelmesh_augment.transforms.blurring import gaussian_blurred, motion_blurred
 from labelmesh_augment.transforms.clouds import Shares, billows, coarse_size, laid_over
 from labelmesh_augment.transforms.colour import LABELS_STAY
 from labelmesh_augment.transforms.effects import Effect, PixelStep, Tones
@@ -24,6 +24,8 @@ _SHADE_SIDE = 512
 _FOG_SIDE = 160
 _RAIN_SIDE = 1024
 
+# Spots of light for each that is asked for.
+_SPOTS = 150
 # How much farther away the horizon is than the ground at the lower border.
 _HORIZON = 10.0
 # Of display values to light.
@@ -62,12 +64,19 @@ def bands(size: Size, stream: Stream, count: int, softness: float) -> Shares:
 
 
 def leaves(size: Size, stream: Stream, count: int, softness: float) -> Shares:
-    """The shade of a tree with light between its leaves: 0 lit, 1 in shade. `count` makes the spots finer."""
-    fine = 8 + 4 * count
-    across, down = (max(1, round(fine * side / max(size.width, size.height))) for side in (size.width, size.height))
-    cloud = billows(stream, size, across, down, 3)
-    edge = max(2.0 * softness * fine, 0.1)
-    return np.asarray(np.clip((cloud + np.float32(0.25)) * np.float32(1.0 / edge) + np.float32(0.5), 0.0, 1.0), np.float32)
+    """The shade of a tree: 0 lit, 1 in shade. Light comes through gaps as round spots, images of the sun. The higher `count`, the more and the
+    smaller they are; `softness` of the longer side is their edge."""
+    side = max(size.width, size.height)
+    x, y, large, tall = _numbers(stream, _SPOTS * count, 4).T
+    # Twice as often where branches are thin.
+    thin = billows(stream, Size(32, 32), 4, 4, 2)[(y * 32).astype(int), (x * 32).astype(int)] > 0.0
+    radius = side * 0.05 / math.sqrt(count) * (0.25 + 0.75 * large**2) * np.where(thin, 1.0, 0.6)
+    places = np.rint(16 * np.stack([x * size.width, y * size.height, radius, radius * (0.6 + 0.4 * tall)], axis=1)).astype(int)
+    shade: NDArray[np.uint8] = np.full((size.height, size.width), 255, np.uint8)
+    for across, down, wide, high in places.tolist():
+        outline = cv2.ellipse2Poly((across, down), (max(wide, 8), max(high, 8)), 0, 0, 360, 15)
+        cv2.fillConvexPoly(shade, outline, 0, cv2.LINE_AA, 4)
+    return gaussian_blurred(shade, softness * side / 2.0).astype(np.float32) * np.float32(1.0 / 255.0)
 
 
 def _shade(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:
@@ -163,7 +172,7 @@ _SHADE = (
     Parameter(
         "count",
         "How many",
-        "How many bands there are; with leaves, how fine the spots are.",
+        "How many bands there are; with leaves, how many and how fine the spots of light are.",
         Kind.INTEGER,
         (1, 3),
         1,
@@ -222,7 +231,7 @@ _RAIN = (
     ),
     _ranged("opacity", "Opacity", "How much of what is behind it a drop hides.", (0.3, 0.55), (0.0, 1.0, 0.01), "of the light"),
     _ranged(
-        "haze", "Haze", "How grey everything gets, because there are drops all the way.", (0.05, 0.2), (0.0, 0.9, 0.01), "of the contrast"
+        "haze", "Haze", "How grey everything gets, because there are drops all the way.", (0.1, 0.3), (0.0, 0.9, 0.01), "of the contrast"
     ),
 )
 

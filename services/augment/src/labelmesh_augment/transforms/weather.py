@@ -64,8 +64,10 @@ def bands(size: Size, stream: Stream, count: int, softness: float) -> Shares:
 
 
 def leaves(size: Size, stream: Stream, count: int, softness: float) -> Shares:
-    """The shade of a tree: 0 lit, 1 in shade. Light comes through gaps as round spots, images of the sun. The higher `count`, the more and the
-    smaller they are; `softness` of the longer side is their edge."""
+    """The shade of a tree: 0 lit, 1 in shade. Light comes through gaps as round spots, images of the sun.
+
+    The higher `count`, the more and the smaller they are; `softness` of the longer side is their edge.
+    """
     side = max(size.width, size.height)
     x, y, large, tall = _numbers(stream, _SPOTS * count, 4).T
     # Twice as often where branches are thin.

@@ -59,6 +59,12 @@ def _project_lattice(matrix: Matrix, x: NDArray[np.float64], y: NDArray[np.float
     return across, down
 
 
+def _single(places: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        fewer = np.broadcast_to(places, shape).astype(np.float32)
+    return np.clip(fewer, -FAR, FAR, out=fewer)
+
+
 def inverted(matrix: Matrix) -> Matrix:
     """The way back; zeros where there is none, so that everything comes from one place.
 
@@ -214,14 +220,18 @@ class Motion:
 
     def centres_of(self, left: int, top: int, right: int, bottom: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Where the centres of pixels in a part of the last frame come from: x and y, (bottom - top, right - left) each."""
-        x, y = np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
+        # A row and a column, until a bend or a perspective needs both of every pixel.
+        x: NDArray[np.float64] = np.arange(left, right, dtype=np.float64)[None, :] + 0.5
+        y: NDArray[np.float64] = np.arange(top, bottom, dtype=np.float64)[:, None] + 0.5
         for stage, inverse in zip(reversed(self.stages), self.inverses, strict=True):
             if isinstance(stage, Displace):
+                x, y = np.broadcast_arrays(x, y)
                 dx, dy = stage.field(x, y)
                 x, y = x + dx, y + dy
             else:
                 x, y = _project_lattice(inverse, x, y)
-        return np.clip(x, -FAR, FAR).astype(np.float32), np.clip(y, -FAR, FAR).astype(np.float32)
+        shape = (bottom - top, right - left)
+        return _single(x, shape), _single(y, shape)
 
     @cached_property
     def centres(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

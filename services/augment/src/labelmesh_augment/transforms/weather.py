@@ -76,7 +76,7 @@ def leaves(size: Size, stream: Stream, count: int, softness: float) -> Shares:
     places = np.rint(16 * np.stack([x * size.width, y * size.height, radius, radius * (0.6 + 0.4 * tall)], axis=1)).astype(int)
     shade: NDArray[np.uint8] = np.full((size.height, size.width), 255, np.uint8)
     for across, down, wide, high in places.tolist():
-        outline = cv2.ellipse2Poly((across, down), (max(wide, 8), max(high, 8)), 0, 0, 360, 15)
+        outline = np.array(cv2.ellipse2Poly((across, down), (max(wide, 8), max(high, 8)), 0, 0, 360, 15), np.int32)
         cv2.fillConvexPoly(shade, outline, 0, cv2.LINE_AA, 4)
     return gaussian_blurred(shade, softness * side / 2.0).astype(np.float32) * np.float32(1.0 / 255.0)
 

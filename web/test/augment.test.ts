@@ -302,6 +302,21 @@ test("a slider that moves asks now and then, and at its end once for good", asyn
   expect(previewer.asking.value).toBe(false);
 });
 
+test("a single change is asked about at once, and once; when that fails for want of a worker, again", async () => {
+  const { calls, previewer } = bench();
+  previewer.soon("one");
+  expect(calls).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(calls).toHaveLength(1);
+  await calls[0]?.answer("first");
+  expect(previewer.asking.value).toBe(false);
+  await vi.advanceTimersByTimeAsync(1000);
+  previewer.soon("two");
+  await calls[1]?.refuse(new ConnectError("away", Code.Unavailable));
+  await vi.advanceTimersByTimeAsync(3000);
+  expect(calls.map((call) => call.question)).toEqual(["one", "two", "two"]);
+});
+
 test("an outdated call is broken off, and what it answers late changes nothing", async () => {
   const { calls, previewer } = bench();
   previewer.send("one");

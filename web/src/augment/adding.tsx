@@ -5,7 +5,12 @@ import type { Transform } from "../gen/labelmesh/augment/v1/pipelines_pb";
 import { Dialog } from "../ui/parts";
 import type { Catalogue } from "./catalogue";
 
-export function AddStep(props: { catalogue: Catalogue; onChosen: (transform: Transform) => void; onClose: () => void }): JSX.Element {
+export function AddStep(props: {
+  catalogue: Catalogue /** The step that will hold it; empty for the pipeline itself. */;
+  into: string;
+  onChosen: (transform: Transform) => void;
+  onClose: () => void;
+}): JSX.Element {
   const [wanted, setWanted] = useState("");
   const list = useRef<HTMLDivElement>(null);
   const families = props.catalogue.families(wanted);
@@ -16,7 +21,7 @@ export function AddStep(props: { catalogue: Catalogue; onChosen: (transform: Tra
     choices[Math.max(0, Math.min(choices.length - 1, at + by))]?.focus();
   };
   return (
-    <Dialog title="Add a step" class="adding" onClose={props.onClose}>
+    <Dialog title={props.into === "" ? "Add a step" : `Add a step to ${props.into}`} class="adding" onClose={props.onClose}>
       <input
         type="search"
         autofocus

@@ -143,7 +143,9 @@ export class Bench {
         // Pipelines are drawn with the mesh's own list: without it nothing is known of further pictures.
         if (this.catalogue.value === null) return;
         const other = before === null || !sameSource(before.source, question.source);
-        const slid = before !== null && before.pipeline !== question.pipeline;
+        const slid =
+          before !== null &&
+          (before.pipeline !== question.pipeline || before.labels !== question.labels || before.count !== question.count);
         before = question;
         if (question.source.kind === "file" && question.source.file === null) return this.previewer.clear();
         if (slid && !other) this.previewer.soon(question);

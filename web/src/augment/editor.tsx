@@ -8,7 +8,7 @@ import type { Bench } from "./bench";
 import { type Catalogue, colourOfHex, hexOf } from "./catalogue";
 import { Remarks } from "./control";
 import { JsonDialog } from "./json";
-import { newStep, type Path, type Pipeline, pipelineFrom, type Rules } from "./pipeline";
+import { MAX_DEPTH, newStep, type Path, type Pipeline, pipelineFrom, type Rules, stepAt } from "./pipeline";
 import { PRESETS } from "./presets";
 import { SavedDialog } from "./saved";
 import { Slider } from "./slider";
@@ -128,11 +128,15 @@ export function PipelineEditor(props: { bench: Bench; catalogue: Catalogue; mana
       <Whole bench={bench} pipeline={pipeline} />
       {adding !== null && (
         <AddStep
+          key={adding.join(".")}
           catalogue={catalogue}
+          into={adding.length === 0 ? "" : catalogue.title(stepAt(pipeline, adding)?.transform ?? "")}
           onClose={() => setAdding(null)}
           onChosen={(transform) => {
-            setAdding(null);
+            const place = adding.length === 0 ? pipeline.steps.length : (stepAt(pipeline, adding)?.steps.length ?? 0);
             addStep(bench, adding, newStep(transform.name), catalogue.title(transform.name));
+            // A step that holds others is nothing without one.
+            setAdding(transform.holdsSteps && adding.length + 1 < MAX_DEPTH ? [...adding, place] : null);
           }}
         />
       )}

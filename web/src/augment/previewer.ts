@@ -31,6 +31,7 @@ export class Previewer<Question, Reply> {
   private rest: ReturnType<typeof setTimeout> | undefined;
   private repeat: ReturnType<typeof setTimeout> | undefined;
   private askedAt = Number.NEGATIVE_INFINITY;
+  private asked: Question | null = null;
   private failures = 0;
 
   constructor(
@@ -42,7 +43,12 @@ export class Previewer<Question, Reply> {
   soon(question: Question): void {
     clearTimeout(this.rest);
     clearTimeout(this.repeat);
-    this.rest = setTimeout(() => this.send(question), REST_MS);
+    this.rest = setTimeout(() => {
+      this.rest = undefined;
+      // A single change was asked about when it began.
+      if (this.asked === question) this.asking.value = this.call !== null;
+      else this.send(question);
+    }, REST_MS);
     if (!this.call && this.now() - this.askedAt >= EVERY_MS) this.hear(question);
     this.asking.value = true;
   }
@@ -69,12 +75,14 @@ export class Previewer<Question, Reply> {
     clearTimeout(this.repeat);
     this.call?.abort();
     this.call = null;
+    this.asked = null;
     this.asking.value = false;
   }
 
   private hear(question: Question): void {
     const call = new AbortController();
     this.call = call;
+    this.asked = question;
     this.askedAt = this.now();
     this.asking.value = true;
     void this.listen(question, call, this.askedAt);
@@ -98,6 +106,7 @@ export class Previewer<Question, Reply> {
   private failed(question: Question, problem: Problem): void {
     const wait = problem.transient ? (problem.retryAfterMs ?? AGAIN_MS[Math.min(this.failures, AGAIN_MS.length - 1)] ?? 8000) : null;
     this.failures += 1;
+    this.asked = null;
     this.setback.value = { question, problem, againAt: wait === null ? null : Date.now() + wait };
     // A question that is about to be asked by itself comes before one that is asked again.
     if (wait !== null && this.rest === undefined) this.repeat = setTimeout(() => this.send(question), wait);

@@ -76,7 +76,8 @@ def fetch(
         found = trip.get(url)
         if isinstance(found, Fetched):
             return found
-        if url.startswith("https:") and found.startswith("http:"):
+        # Schemes are written in large letters too.
+        if url[:6].lower() == "https:" and found[:5].lower() == "http:":
             raise _refused("it leads from https to http")
         url = found
     raise _failed(f"it leads on more than {_REDIRECTS} times")
@@ -282,7 +283,8 @@ def plain(url: str, allowed_ports: Collection[int] = frozenset(_PORTS.values()))
 def _host(parts: SplitResult) -> tuple[str, Address | None]:
     bracketed = parts.netloc.startswith("[")
     host = (parts.hostname or "").removesuffix(".")
-    if not host or not host.isascii():
+    # Not the host alone: letters that are not ASCII may have small ones that are.
+    if not host or not parts.netloc.isascii():
         raise _refused("it has no host, or one that is not written in ASCII (xn--...)")
     try:
         address = literal(host)

@@ -48,12 +48,10 @@ from labelmesh_client.pipelines import (
     Format,
     LabelRules,
     Output,
-    Parameter,
     Pipeline,
     PipelineReference,
     SavedPipeline,
     Step,
-    Transform,
     Validation,
 )
 from labelmesh_client.predictions import Answer, Prediction, PredictionFeedback, Question, Storage, Timing
@@ -77,6 +75,7 @@ from labelmesh_client.scoring import ScoringProgress
 from labelmesh_client.statistics import AnnotatorStatistics, ProjectStatistics, Statistics
 from labelmesh_client.tensors import Tensor
 from labelmesh_client.trainings import RunningTraining, Training, TrainingProgress, TrainingState
+from labelmesh_client.transforms import Parameter, Transform
 
 __all__ = [
     "LOCAL_ADDRESS",

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format
 from labelmesh.augment.v1 import augmentations_pb2 as wire
 
 from labelmesh_client.errors import LabelmeshError, ResourceExhausted, SourceError
 from labelmesh_client.images import MAX_FILE_BYTES
 from labelmesh_client.inputs import ObjectUrl, ProjectImage, Url
+from labelmesh_client.jsonforms import as_json, parsed, struct
 from labelmesh_client.picturelabels import PictureLabels
 from labelmesh_client.pipelines import (
     Fill,
@@ -23,15 +23,12 @@ from labelmesh_client.pipelines import (
     Output,
     Pipeline,
     PipelineReference,
-    as_json,
     fill_from_wire,
     fill_to_wire,
     output_from_wire,
     output_to_wire,
-    parsed,
     rules_from_wire,
     rules_to_wire,
-    struct,
 )
 from labelmesh_client.services import Services
 
@@ -113,11 +110,11 @@ class Recipe:
     @staticmethod
     def from_wire(message: wire.Recipe) -> Recipe:
         return Recipe(
-            steps=tuple(DrawnStep(one.transform, json_format.MessageToDict(one.parameters), tuple(one.path)) for one in message.steps),
+            steps=tuple(DrawnStep(one.transform, as_json(one.parameters), tuple(one.path)) for one in message.steps),
             fill=fill_from_wire(message.fill, message.fill_colour),
             labels=rules_from_wire(message.labels),
             output=output_from_wire(message.output),
-            versions=dict(message.versions),
+            versions=dict(sorted(message.versions.items())),
         )
 
 

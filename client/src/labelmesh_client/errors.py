@@ -52,7 +52,10 @@ class LabelmeshError(Exception):
     def __str__(self) -> str:
         if not self.violations:
             return self.message
-        fields = "; ".join(f"{violation.field}: {violation.description}" for violation in self.violations[:10])
+        # What has been said already is not said again.
+        fields = "; ".join(
+            one.field if one.description == self.message else f"{one.field}: {one.description}" for one in self.violations[:10]
+        )
         more = len(self.violations) - 10
         return f"{self.message} ({fields}{f'; and {more} more' if more > 0 else ''})"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +11,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format, struct_pb2
-from google.protobuf.message import Message
 from labelmesh.augment.v1 import pipelines_pb2 as wire
 
 from labelmesh_client.errors import SourceError
+from labelmesh_client.jsonforms import as_json, parsed, struct, whole
 from labelmesh_client.services import Services
 from labelmesh_client.timestamps import moment
+from labelmesh_client.transforms import Transform, transform_from_wire
 
 _PAGE = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024
-_MAX_DEPTH = 20
-#: Of steps and of recipes.
-_MAPS = frozenset({"parameters", "versions"})
 
 
 class FillKind(StrEnum):
@@ -172,40 +168,6 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A setting of a transform. `ranged` ones can be [low, high], out of which each picture draws its own value.
-
-    `kind` is number, integer, boolean, choice (one of `choices`) or colour ([red, green, blue]). `unit` is empty for plain numbers.
-    """
-
-    name: str
-    title: str
-    summary: str
-    kind: str
-    ranged: bool
-    unit: str
-    minimum: float
-    maximum: float
-    choices: tuple[str, ...]
-    default: Any
-
-
-@dataclass(frozen=True)
-class Transform:
-    """Something that can be done to pictures. `further_pictures` is how many other pictures it takes; without them it does nothing."""
-
-    name: str
-    title: str
-    family: str
-    summary: str
-    labels_summary: str
-    source: str
-    parameters: tuple[Parameter, ...]
-    holds_steps: bool
-    further_pictures: int
-
-
-@dataclass(frozen=True)
 class SavedPipeline:
     """A version of a pipeline that a project keeps; a version never changes."""
 
@@ -238,7 +200,7 @@ class Pipelines:
 
     def transforms(self) -> list[Transform]:
         """Every transform with its parameters."""
-        return [_transform(one) for one in self._stub.ListTransforms(wire.ListTransformsRequest()).transforms]
+        return [transform_from_wire(one) for one in self._stub.ListTransforms(wire.ListTransformsRequest()).transforms]
 
     def validate(self, pipeline: Pipeline) -> Validation:
         """Everything that is wrong with a pipeline, at once."""
@@ -320,14 +282,6 @@ def pipeline_message(given: str | Mapping[str, Any] | Sequence[Any]) -> wire.Pip
     return message
 
 
-def parsed(value: Any, message: Any) -> Any:
-    """The message that JSON means, in words of this side where it does not. Raises SourceError (PIPELINE_INVALID)."""
-    try:
-        return json_format.ParseDict(value, message, max_recursion_depth=_MAX_DEPTH)
-    except (json_format.ParseError, TypeError, ValueError, RecursionError) as error:
-        raise SourceError(_in_words(str(error)), reason="PIPELINE_INVALID") from None
-
-
 def _spelled(value: Mapping[str, Any]) -> dict[str, Any]:
     """With the names of fills and formats as the contract spells them."""
     spelled = dict(value)
@@ -340,22 +294,7 @@ def _spelled(value: Mapping[str, Any]) -> dict[str, Any]:
     return spelled
 
 
-def _in_words(said: str) -> str:
-    unknown = re.search(r'has no field named "([^"]*)" at "(\w+)\.?([^"]*)"', said)
-    if unknown:
-        allowed = ", ".join(re.findall(r"'(\w+)'", said.partition("Available Fields")[2]))
-        return f"{unknown[3] or 'the pipeline'} has no field “{unknown[1]}”; there are {allowed}."
-    plain = re.sub(r"labelmesh\.augment\.v1\.|^Failed to parse \w+ field: ", "", said)
-    return plain.strip().rstrip(".") + "."
-
-
 # --- values and messages ---
-
-
-def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Parameters as a message. Raises SourceError for what JSON has no form for."""
-    made: struct_pb2.Struct = parsed(dict(values), struct_pb2.Struct())
-    return made
 
 
 def step_to_wire(step: Step) -> wire.Step:
@@ -369,7 +308,7 @@ def _step(message: wire.Step) -> Step:
     return Step(
         transform=message.transform,
         probability=message.probability if message.HasField("probability") else None,
-        parameters=_whole(json_format.MessageToDict(message.parameters)),
+        parameters=whole(as_json(message.parameters)),
         steps=tuple(map(_step, message.steps)),
     )
 
@@ -419,89 +358,3 @@ def pipeline_from_wire(message: wire.Pipeline) -> Pipeline:
         output=output_from_wire(message.output),
         version=message.version,
     )
-
-
-def _transform(message: wire.Transform) -> Transform:
-    return Transform(
-        name=message.name,
-        title=message.title,
-        family=_word(wire.Family, message.family, "FAMILY_"),
-        summary=message.summary,
-        labels_summary=message.labels_summary,
-        source=message.source,
-        parameters=tuple(map(_parameter, message.parameters)),
-        holds_steps=message.holds_steps,
-        further_pictures=message.further_pictures,
-    )
-
-
-def _parameter(message: wire.Parameter) -> Parameter:
-    return Parameter(
-        name=message.name,
-        title=message.title,
-        summary=message.summary,
-        kind=_word(wire.ParameterKind, message.kind, "PARAMETER_KIND_"),
-        ranged=message.ranged,
-        unit=message.unit,
-        minimum=message.minimum,
-        maximum=message.maximum,
-        choices=tuple(message.choices),
-        default=_whole(json_format.MessageToDict(message.default_value)) if message.HasField("default_value") else None,
-    )
-
-
-def as_json(message: Message) -> dict[str, Any]:
-    """A message as the contract has it in JSON, the same text every time: the maps of a message come in any order."""
-    made: dict[str, Any] = _in_order(json_format.MessageToDict(message))
-    return made
-
-
-def _in_order(value: Any, name: str = "") -> Any:
-    if isinstance(value, list):
-        return [_in_order(one) for one in value]
-    if isinstance(value, dict):
-        keys = sorted(value) if name in _MAPS else value
-        return {key: _in_order(value[key], key) for key in keys}
-    return value
-
-
-def _whole(value: Any) -> Any:
-    """JSON with whole numbers written as people write them: a message knows no others than 20.0."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_whole(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _whole(one) for key, one in value.items()}
-    return value
-
-
-def _word(enum: Any, number: int, prefix: str) -> str:
-    """The name of an enum's value in lower case; one that this version does not know as its number."""
-    known = enum.values()
-    return str(enum.Name(number)).removeprefix(prefix).lower() if number in known else str(number)
-
-
-#: A pipeline that is a good start for photographs of things that look the same from the left and from the right.
-EXAMPLE: dict[str, Any] = {
-    "steps": [
-        {"transform": "horizontal_flip", "probability": 0.5},
-        {"transform": "rotate", "probability": 0.7, "parameters": {"angle": [-12, 12]}},
-        {"transform": "zoom", "probability": 0.5, "parameters": {"factor": [0.9, 1.25]}},
-        {"transform": "colour_jitter", "probability": 0.8},
-        {"transform": "grayscale", "probability": 0.05},
-        {
-            "transform": "one_of",
-            "probability": 0.3,
-            "steps": [
-                {"transform": "gaussian_blur", "parameters": {"sigma": [0.3, 1.5]}},
-                {"transform": "motion_blur"},
-                {"transform": "gaussian_noise"},
-                {"transform": "jpeg_quality", "parameters": {"quality": [40, 85]}},
-            ],
-        },
-        {"transform": "cutout", "probability": 0.1},
-    ],
-    "fill": "FILL_MIRROR",
-    "labels": {"minVisibleShare": 0.2},
-}

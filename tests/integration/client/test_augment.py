@@ -29,8 +29,8 @@ from labelmesh_client import (
     StreamSample,
     connect,
 )
+from labelmesh_client.augmenting.example import EXAMPLE
 from labelmesh_client.augmenting.rle import counts_of
-from labelmesh_client.pipelines import EXAMPLE
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 

@@ -314,7 +314,7 @@ class FolderRun:
             self._again.append((source, copy))
             return None
         final = isinstance(error, InvalidArgument | FailedPrecondition | OutOfRange) or error.reason in _PERMANENT_HERE
-        problem = Problem(self._files[source].name, str(error).rstrip("."), error.reason)
+        problem = Problem(self._files[source].name, _said(error), error.reason)
         if final:
             entry = self._entry(source, copy, further) | {"problem": problem.problem, "reason": problem.reason}
             self.journal.add(source, copy, entry)
@@ -378,6 +378,12 @@ def further_pictures(pipeline: Pipeline, needed: dict[str, int]) -> int:
         return max((max(needed.get(step.transform, 0), of(step.steps)) for step in steps), default=0)
 
     return of(pipeline.steps)
+
+
+def _said(error: LabelmeshError) -> str:
+    """What is wrong, with the fields where they say more than that it is this picture."""
+    says_more = any(violation.description != error.message for violation in error.violations)
+    return (str(error) if says_more else error.message).rstrip(".")
 
 
 def _bad_further(error: LabelmeshError, further: Sequence[int]) -> int | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from labelmesh_client.augmentations import Preview, Previews
 from labelmesh_client.pipelines import Pipeline
 
+#: Of a value that is shown.
+_LONGEST = 60
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif }
 body { margin: 1.5rem }
@@ -42,7 +45,7 @@ def write_sheet(name: str, seed: int, pipeline: Pipeline, shown: Previews) -> by
 def _figure(title: str, one: Preview) -> str:
     picture = f"data:{html.escape(one.media_type)};base64,{base64.b64encode(one.image).decode('ascii')}"
     steps = "".join(
-        f"<li>{html.escape(step.transform)} <code>{html.escape(_said(step.parameters))}</code></li>" for step in one.recipe.steps
+        f"<li>{html.escape(step.transform)} <code>{html.escape(drawn(step.parameters))}</code></li>" for step in one.recipe.steps
     )
     return (
         f'<figure><div class="picture"><img src="{picture}" width="{one.width}" height="{one.height}" alt="{html.escape(title)}">'
@@ -51,9 +54,18 @@ def _figure(title: str, one: Preview) -> str:
     )
 
 
-def _said(parameters: object) -> str:
-    text = json.dumps(parameters, ensure_ascii=False) if parameters else ""
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def drawn(parameters: Mapping[str, Any]) -> str:
+    """What was drawn, for people: `angle 12.3, expand false`."""
+    return ", ".join(f"{name} {_value(value)}" for name, value in sorted(parameters.items()))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        value = f"[{', '.join(map(_value, value))}]"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _shapes(one: Preview) -> Iterator[str]:

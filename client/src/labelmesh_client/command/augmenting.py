@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from labelmesh_client.augmentations import Augmented, Picture, Recipe, Sample
+from labelmesh_client.augmenting.example import EXAMPLE
 from labelmesh_client.augmenting.journal import OutFolder
 from labelmesh_client.augmenting.names import ending_of
-from labelmesh_client.augmenting.sheet import write_sheet
+from labelmesh_client.augmenting.sheet import drawn, write_sheet
 from labelmesh_client.client import Client
 from labelmesh_client.command import augmenting_folder, saved_pipelines
 from labelmesh_client.command.access import open_client
@@ -22,7 +23,8 @@ from labelmesh_client.command.terminal import Terminal
 from labelmesh_client.errors import ConfigurationError, NotFound, SourceError
 from labelmesh_client.inputs import Url
 from labelmesh_client.picturelabels import PictureLabels
-from labelmesh_client.pipelines import EXAMPLE, Parameter, Pipeline, Transform
+from labelmesh_client.pipelines import Pipeline
+from labelmesh_client.transforms import Parameter, Transform
 
 _WIDTH = 100
 _MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -177,18 +179,6 @@ def _as_json(result: Augmented) -> dict[str, object]:
     }
 
 
-def drawn(parameters: Any) -> str:
-    """What was drawn, for people: `angle 12.3, expand false`."""
-    return ", ".join(f"{name} {_value(value)}" for name, value in parameters.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = json.dumps([round(one, 3) if isinstance(one, float) else one for one in value] if isinstance(value, list) else value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _picture(name: str, terminal: Terminal) -> Picture:
     if name == "-":
         content: bytes = terminal.stdin.buffer.read()
@@ -294,7 +284,7 @@ def show_transforms(arguments: argparse.Namespace, terminal: Terminal) -> int:
             if one.family != family:
                 terminal.print(f"{'' if not family else chr(10)}{one.family}")
                 family = one.family
-            terminal.print(f"  {one.name:<{width}}  {one.summary}")
+            terminal.print(f"  {one.name:<{width}}  {_first_sentence(one.summary)}")
     return 0
 
 
@@ -332,9 +322,20 @@ def _form(parameter: Parameter) -> str:
     elif parameter.kind == "colour":
         form = "[red, green, blue], each 0 to 255"
     else:
-        form = f"{parameter.kind}{' or [low, high]' if parameter.ranged else ''}{f' in {parameter.unit}' if parameter.unit else ''}"
+        form = f"{parameter.kind}{' or [low, high]' if parameter.ranged else ''}{_unit(parameter.unit)}"
         form += f", {parameter.minimum:g} to {parameter.maximum:g}"
     return f"{form}; default {json.dumps(parameter.default, ensure_ascii=False)}"
+
+
+def _unit(unit: str) -> str:
+    """` in °`, ` in px`; `, share of the width`."""
+    if not unit:
+        return ""
+    return f" in {unit}" if " " not in unit and len(unit) <= 3 else f", {'share ' if unit.startswith('of ') else ''}{unit}"
+
+
+def _first_sentence(text: str) -> str:
+    return f"{text.partition('. ')[0].partition(': ')[0].rstrip('.')}."
 
 
 def check_pipeline(arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -23,7 +23,7 @@ import {
 import { EMPTY, jsonOf, type Pipeline, readPipeline } from "../src/augment/pipeline";
 import { Previewer } from "../src/augment/previewer";
 import { fileProblem, type Source, stemOf } from "../src/augment/source";
-import { RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb";
+import { ErrorInfoSchema, RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb";
 import { AugmentedSchema, RecipeSchema } from "../src/gen/labelmesh/augment/v1/augmentations_pb";
 import { Visibility } from "../src/gen/labelmesh/augment/v1/labels_pb";
 import { ANGLE, CATALOGUE, SIGMA } from "./transforms";
@@ -185,7 +185,7 @@ const COCO = JSON.stringify({
   categories: [{ id: 7, name: "cat", keypoints: ["nose", "tail"] }],
   annotations: [
     { id: 1, image_id: 2, category_id: 7, bbox: [1, 2, 3, 4], segmentation: [[0, 0, 4, 0, 4, 4]], keypoints: [1, 1, 2, 0, 0, 0] },
-    { id: 2, image_id: 1, category_id: 7, bbox: [0, 0, 1, 1] },
+    { id: 2, image_id: 1, category_id: 7, bbox: [0, 0, 1, 1], keypoints: [5, 6, 1] },
   ],
 });
 
@@ -197,7 +197,9 @@ test("a COCO file gives the labels of the picture that is shown", () => {
     ["nose", Visibility.VISIBLE],
     ["tail", Visibility.ABSENT],
   ]);
-  expect(labelCount(readLabels(COCO, "/home/me/one.jpg"))).toBe(1);
+  const others = readLabels(COCO, "/home/me/one.jpg");
+  expect(labelCount(others)).toBe(2);
+  expect(others.keypoints).toMatchObject([{ label: "nose", x: 5, y: 6, visibility: Visibility.HIDDEN }]);
   expect(() => readLabels(COCO, "three.jpg")).toThrow("none of them called “three.jpg”");
 });
 
@@ -341,7 +343,8 @@ test("what was shown stays while the next is asked and when it fails", async () 
 test("a call for which there is no worker is made again when the mesh says so", async () => {
   const { calls, previewer } = bench();
   previewer.send("one");
-  const busy = new ConnectError("busy", Code.Unavailable, undefined, [
+  const busy = new ConnectError("all places are taken", Code.ResourceExhausted, undefined, [
+    { desc: ErrorInfoSchema, value: { reason: "WORKERS_BUSY", domain: "labelmesh" } },
     { desc: RetryInfoSchema, value: { retryDelay: { seconds: 2n, nanos: 0 } } },
   ]);
   await calls[0]?.refuse(busy);

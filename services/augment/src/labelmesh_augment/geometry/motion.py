@@ -108,7 +108,7 @@ def step_forward(stage: Stage, points: Points) -> Points:
     return places
 
 
-def _border(size: Size, bent: bool) -> Points:
+def border_of(size: Size, bent: bool) -> Points:
     """Points around a frame, in order; corners alone where its sides stay straight."""
     if not bent:
         return np.array([[0.0, 0.0], [size.width, 0.0], [size.width, size.height], [0.0, size.height]])
@@ -163,7 +163,7 @@ class Motion:
         if self.since_cut is None:
             return False
         further = self.since_cut._with(step)
-        return not _inside(further.backward(_border(further.size, further.bent)), further.source_size)
+        return not _inside(further.backward(border_of(further.size, further.bent)), further.source_size)
 
     @property
     def bent(self) -> bool:
@@ -192,7 +192,7 @@ class Motion:
         if not self.stages:
             return True
         matrix = self.matrix
-        return matrix is not None and bool(np.abs(project(matrix, _border(self.size, False)) - _border(self.size, False)).max() < 1e-4)
+        return matrix is not None and bool(np.abs(project(matrix, border_of(self.size, False)) - border_of(self.size, False)).max() < 1e-4)
 
     @cached_property
     def mirrored(self) -> bool:
@@ -253,7 +253,7 @@ class Motion:
 
     def _keeps_all(self) -> bool:
         """Whether the whole source frame is still in sight."""
-        return _inside(self.forward(_border(self.source_size, self.bent)), self.size)
+        return _inside(self.forward(border_of(self.source_size, self.bent)), self.size)
 
 
 def _scaled(matrix: Matrix) -> Matrix:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmesh_augment.geometry.labels import Box, Points
-from labelmesh_augment.geometry.motion import Matrix, Motion, step_forward
+from labelmesh_augment.geometry.motion import Matrix, Motion, border_of, step_forward
 from labelmesh_augment.pictures.picture import Size
 from labelmesh_augment.transforms.effects import Displace
 
@@ -84,13 +84,17 @@ def clipped(ring: Points, size: Size) -> Points:
 
     No points where nothing is left. It never reaches further than the parts that are left.
     """
+    return _clipped(ring, (0.0, 0.0), (float(size.width), float(size.height)))
+
+
+def _clipped(ring: Points, low: tuple[float, float], high: tuple[float, float]) -> Points:
     points: list[tuple[float, float]] = [(x, y) for x, y in ring.tolist()]
-    for axis, limit, sign in ((0, 0.0, 1.0), (0, float(size.width), -1.0), (1, 0.0, 1.0), (1, float(size.height), -1.0)):
-        points = _cut(points, axis, limit, sign)
+    for axis, limit, sign in ((0, low[0], 1.0), (0, high[0], -1.0), (1, low[1], 1.0), (1, high[1], -1.0)):
         if len(points) < 3:
             return _NO_POINTS
+        points = _cut(points, axis, limit, sign)
     # Where it ran along the border and back again, it would lead on to where nothing is. A convex one cannot.
-    points = _without_spikes(points, (0.0, 0.0), (float(size.width), float(size.height))) if len(ring) > 4 else points
+    points = _without_spikes(points, low, high) if len(ring) > 4 else points
     return np.array(points) if len(points) >= 3 else _NO_POINTS
 
 
@@ -167,9 +171,9 @@ def beyond(outlines: Outlines, size: Size) -> NDArray[np.bool_]:
 
 def followed(outlines: Outlines, motion: Motion) -> Outlines:
     """The outlines after each stage, with as many points as bends need, and without what lies behind a horizon."""
-    for stage in motion.stages:
+    for number, stage in enumerate(motion.stages):
         if isinstance(stage, Displace):
-            outlines = _dense(outlines)
+            outlines = _dense(_nearby(outlines, motion, number))
         elif (stage[2, 0] != 0.0 or stage[2, 1] != 0.0) and len(outlines.points):
             depths = outlines.points @ stage[2, :2] + stage[2, 2]
             horizon = max(float(depths.max()), 0.0) * 1e-4 + 1e-9
@@ -177,6 +181,24 @@ def followed(outlines: Outlines, motion: Motion) -> Outlines:
                 outlines = Outlines.of([_before(ring, stage, horizon) for ring in outlines.each()])
         outlines = Outlines(step_forward(stage, outlines.points), outlines.counts)
     return outlines
+
+
+def _nearby(outlines: Outlines, motion: Motion, number: int) -> Outlines:
+    """Before a stage, without what lies too far away to be in the last frame: it would need points all along its way."""
+    size = motion.size
+    bounds = outlines.bounds()
+    reach = 3.0 * (size.width + size.height)
+    with np.errstate(invalid="ignore"):
+        far = (bounds[:, :2] < -reach).any(axis=1) | (bounds[:, 2:] > reach).any(axis=1)
+    if not far.any():
+        return outlines
+    rest = Motion(size, size, motion.stages[number:])
+    seen = rest.backward(border_of(size, True))
+    low, high = seen.min(axis=0) - 8.0, seen.max(axis=0) + 8.0
+    rings = outlines.each()
+    for index in np.flatnonzero(far).tolist():
+        rings[index] = _clipped(rings[index], (float(low[0]), float(low[1])), (float(high[0]), float(high[1])))
+    return Outlines.of(rings)
 
 
 def _before(ring: Points, matrix: Matrix, horizon: float) -> Points:

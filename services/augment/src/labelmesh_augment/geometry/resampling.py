@@ -27,6 +27,8 @@ _LONGEST = 32_000
 _STEP = 2.0
 # Values made for each pixel of a result along one side, at most.
 _MOST_SAMPLES = 16
+# And for each pixel of the source or the result, whichever has more.
+_MOST_WORK = 6
 # Pixels of a result that are worked on at a time where each needs more than its value.
 _STRIP = 1 << 18
 _WIDEST = 16_384
@@ -137,7 +139,7 @@ def _most(motion: Motion) -> float:
             return math.inf
         along_x = max(math.hypot(a * (h * v + i) - g * (b * v + x), c * (h * v + i) - g * (d * v + y)) for v in (0.0, tall))
         along_y = max(math.hypot(b * (g * u + i) - h * (a * u + x), d * (g * u + i) - h * (c * u + y)) for u in (0.0, wide))
-        most *= max(along_x, along_y) / nearest**2
+        most *= max(along_x, along_y) / (nearest * nearest)
     return most
 
 
@@ -169,6 +171,9 @@ def _reduced(pixels: NDArray[Any], motion: Motion, outside: Outside, spread: _Sp
         motion = _from_size(motion, Size(width, height))
         spread = _spread(motion)
     across, down = _samples(spread.back_across), _samples(spread.back_down)
+    # Where little is to be seen of much, or one corner shrinks more than the rest, this is good enough.
+    while across * down * size.pixels > _MOST_WORK * max(size.pixels, pixels.shape[0] * pixels.shape[1]):
+        across, down = (across - 1, down) if across > down else (across, down - 1)
     if across == down == 1:
         return _sampled(pixels, motion, outside, cv2.INTER_LINEAR)
     result = np.empty((size.height, size.width, *pixels.shape[2:]), pixels.dtype)

@@ -14,7 +14,6 @@ export function AddStep(props: {
   const [wanted, setWanted] = useState("");
   const list = useRef<HTMLDivElement>(null);
   const families = props.catalogue.families(wanted);
-  const first = families[0]?.transforms[0];
   const goOn = (from: Element | null, by: number): void => {
     const choices = [...(list.current?.querySelectorAll<HTMLElement>(".choice") ?? [])];
     const at = from ? choices.indexOf(from as HTMLElement) : -1;
@@ -30,9 +29,12 @@ export function AddStep(props: {
         value={wanted}
         onInput={(event) => setWanted(event.currentTarget.value)}
         onKeyDown={(event) => {
-          if (event.key === "Enter" && first && wanted.trim() !== "") {
+          if (event.key === "Enter") {
             event.preventDefault();
-            props.onChosen(first);
+            // What is typed counts, also where the list has not followed yet.
+            const typed = event.currentTarget.value.trim();
+            const first = typed === "" ? undefined : props.catalogue.families(typed)[0]?.transforms[0];
+            if (first) props.onChosen(first);
           } else if (event.key === "ArrowDown") {
             event.preventDefault();
             goOn(null, 1);

@@ -3,9 +3,12 @@ import type { JSX, TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { addressIn, firstFile } from "../predict/files";
 import type { Bench } from "./bench";
+import { NoLabels, readLabels } from "./labels";
 import { ImagePicker } from "./projects";
 import { fileProblem, fileSource, nameOf } from "./source";
 
+/** Of a file with labels: COCO files of whole data sets are large. */
+const LABELS_LIMIT = 64 * 1024 * 1024;
 const KINDS = "image/jpeg,image/png,image/gif,image/webp,image/tiff";
 
 export function Bring(props: { bench: Bench; children?: JSX.Element | null }): JSX.Element {
@@ -23,6 +26,20 @@ export function Bring(props: { bench: Bench; children?: JSX.Element | null }): J
     const wrong = await fileProblem(file, file.name);
     setProblem(wrong ?? "");
     if (wrong === null) bench.bring(await fileSource(file, file.name || "pasted picture"));
+  };
+  /** A picture, its labels as JSON, or both together. */
+  const bringFiles = useRef(async (_files: readonly File[]): Promise<void> => undefined);
+  bringFiles.current = async (files) => {
+    const labels = files.find((one) => /\.json$/i.test(one.name));
+    await bringFile.current(files.find((one) => one !== labels) ?? null);
+    if (!labels) return;
+    try {
+      if (labels.size > LABELS_LIMIT) throw new NoLabels("This file is larger than 64 MiB. Bring one with fewer images.");
+      bench.labels.value = readLabels(await labels.text(), nameOf(bench.source.value));
+      bench.overlays.value = true;
+    } catch (thrown) {
+      setProblem(thrown instanceof Error ? thrown.message : String(thrown));
+    }
   };
   const bringAddress = useRef((_text: string): void => undefined);
   bringAddress.current = (text) => {
@@ -58,9 +75,9 @@ export function Bring(props: { bench: Bench; children?: JSX.Element | null }): J
       if (!ours(event)) return;
       event.preventDefault();
       setOver(false);
-      const file = firstFile(event.dataTransfer);
+      const files = [...(event.dataTransfer?.files ?? [])];
       const text = addressIn(event.dataTransfer?.getData("text/uri-list") ?? "");
-      if (file) void bringFile.current(file);
+      if (files.length > 0) void bringFiles.current(files);
       else if (text !== null) bringAddress.current(text);
       else setProblem("What was dropped is no picture. Drop a JPEG, PNG, GIF, WebP or TIFF file.");
     };
@@ -127,7 +144,7 @@ export function Bring(props: { bench: Bench; children?: JSX.Element | null }): J
       <p class="quiet-text asked-name" data-testid="source">
         {what}
         {source.kind !== "sample" && `: ${source.kind === "address" ? source.address : nameOf(source)}`}
-        {source.kind === "sample" && ". Yours can be dropped or pasted anywhere on this page."}
+        {source.kind === "sample" && ". Yours can be dropped or pasted anywhere on this page, with its labels (JSON or COCO) if you like."}
       </p>
       <div role="alert" class="trouble-slot">
         {problem !== "" && <p class="trouble">{problem}</p>}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ from PIL import Image
 
 from labelmesh_augment.pictures.animation import Disposal, Patch, composed
 from labelmesh_augment.pictures.headers import FOREVER, ONCE, Header, Limits, Nature, check, damaged, refused, truncated
-from labelmesh_augment.pictures.palettes import paletted
+from labelmesh_augment.pictures.palettes import Chosen, chosen, paletted
 from labelmesh_augment.pictures.picture import Frame, Picture, Size
 from labelmesh_augment.pipelines.pipeline import Format
 
@@ -157,19 +158,24 @@ class _Blocks:
 
 
 def write(frames: tuple[Frame, ...], plays: int) -> bytes:
-    """A GIF of 8 bit frames. Each has up to 256 colours of its own, chosen for it where it has more; what is less than half opaque is
-    transparent. Only what changed is written, so that a still ground stays small and does not flicker."""
+    """A GIF of 8 bit frames. A frame of up to 256 colours keeps them; of those that have more, all together get 255. What is less than half
+    opaque is transparent. Only what changed is written, so that a still ground stays small and does not flicker."""
     size = frames[0].size
     parts = [b"GIF89a", struct.pack("<HHBBB", size.width, size.height, 0x70, 0, 0)]
     if len(frames) > 1 and plays != ONCE:
         parts.append(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", min(plays - 1, 0xFFFF) if plays else 0) + b"\x00")
     clears = any(frame.alpha is not None for frame in frames)
     before: NDArray[Any] | None = None
+
+    @cache
+    def otherwise() -> Chosen:
+        return chosen(map(_bgr, frames), size.pixels * len(frames))
+
     for frame in frames:
-        colour = cv2.cvtColor(frame.colour, cv2.COLOR_GRAY2BGR) if frame.gray else frame.colour
+        colour = _bgr(frame)
         opaque = None if frame.alpha is None else frame.alpha >= 128
         area = _changed(colour, before) if not clears else _shown(opaque)
-        parts += _written(colour, opaque, area, None if clears else before, frame.duration_ms, clears)
+        parts += _written(colour, opaque, area, None if clears else before, frame.duration_ms, clears, otherwise)
         before = colour
     return b"".join((*parts, b"\x3b"))
 
@@ -181,13 +187,14 @@ def _written(
     before: NDArray[Any] | None,
     duration_ms: int,
     clears: bool,
+    otherwise: Callable[[], Chosen],
 ) -> list[bytes]:
     piece = colour[area]
     shown = None if opaque is None else opaque[area]
     if before is not None:
         # What stays as it is need not be painted.
         shown = (piece != before[area]).any(axis=2)
-    numbers, palette, transparent = paletted(piece, shown)
+    numbers, palette, transparent = paletted(piece, shown, otherwise)
     height, width = numbers.shape
     bits = max(2, (len(palette) - 1).bit_length())
     table = np.zeros((1 << bits, 3), np.uint8)
@@ -203,6 +210,10 @@ def _written(
         Image.fromarray(numbers).tobytes("gif", "L"),
         b"\x00",
     ]
+
+
+def _bgr(frame: Frame) -> NDArray[Any]:
+    return cv2.cvtColor(frame.colour, cv2.COLOR_GRAY2BGR) if frame.gray else frame.colour
 
 
 def _changed(colour: NDArray[Any], before: NDArray[Any] | None) -> tuple[slice, slice]:

@@ -25,7 +25,7 @@ DEFAULT_QUALITY = 92
 # From here on chroma is kept in full where the input says nothing of it.
 _FINE_QUALITY = 90
 _NAME = "JPEG"
-_EXTENDED, _PROGRESSIVE = 0xC1, 0xC2
+_PROGRESSIVE = 0xC2
 _OTHER_PROCESSES = {0xC3: "lossless", 0xC5: "hierarchical", 0xC6: "hierarchical", 0xC7: "hierarchical", 0xC9: "arithmetically coded"}
 _OTHER_PROCESSES |= {0xCA: "arithmetically coded", 0xCB: "lossless", 0xCD: "hierarchical", 0xCE: "hierarchical", 0xCF: "hierarchical"}
 _WITHOUT_CONTENT = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -60,6 +60,7 @@ class _Segments:
     xmp: bytes | None = None
     profile: dict[int, bytes] = field(default_factory=dict)
     scan: int = 0
+    progressive: bool = False
 
 
 class JpegFile:
@@ -110,6 +111,9 @@ class JpegFile:
         return cv2.cvtColor(np.asarray(rgb_of_cmyk(image, profile)), cv2.COLOR_RGB2BGR)
 
     def _check_scans(self) -> None:
+        # One scan of everything: the decoder goes on to no other.
+        if not self._found.progressive and self._content[self._found.scan + 4] == self._found.components:
+            return
         # In coded data 0xff is always followed by 0 or by a marker.
         scans = self._content.count(b"\xff\xda", self._found.scan)
         if scans > _MAX_SCANS or (scans > 20 and scans * self.header.pixels > _MAX_SCANNED_PIXELS):
@@ -196,6 +200,7 @@ def _segments(content: bytes) -> _Segments:
 def _take(found: _Segments, marker: int, content: bytes, start: int, end: int) -> None:
     if 0xC0 <= marker <= _PROGRESSIVE:
         _take_frame(found, content, start, end)
+        found.progressive = marker == _PROGRESSIVE
     elif marker in _OTHER_PROCESSES:
         raise refused("FORMAT_NOT_ALLOWED", f"the JPEG is {_OTHER_PROCESSES[marker]}; baseline and progressive ones are taken")
     elif marker == 0xDB:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,32 +11,55 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _MOST = 256
-# So many are looked at to see whether there are few colours.
+# Of what is looked at where colours must be chosen.
+_SAMPLE = 200_000
+# Few of a picture's pixels show whether it has few colours; then all are compared with those, and what is new is added so often.
 _PROBE = 4096
+_ROUNDS = 4
 
 
-def paletted(colour: NDArray[Any], shown: NDArray[np.bool_] | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int | None]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """Up to 255 colours (count, 3), and the nearest one to each colour of 5 bits a channel (32768,)."""
+
+    colours: NDArray[np.uint8]
+    nearest: NDArray[np.uint8]
+
+
+def chosen(pictures: Iterable[NDArray[Any]], pixels: int) -> Chosen:
+    """Colours for pictures (height, width, 3) of so many pixels together, the same for all of them, so that nothing flickers.
+
+    By median cut over a part of the pixels. Source: Heckbert: Color image quantization for frame buffer display, 1982.
+    """
+    # Apart by a number that no width is a multiple of, as far as possible, so that they do not lie in columns.
+    apart = max(1, pixels // _SAMPLE) | 1
+    sample = np.concatenate([picture.reshape(-1, 3)[::apart] for picture in pictures])
+    image = Image.fromarray(sample.reshape(1, -1, 3)).quantize(_MOST - 1, Image.Quantize.MEDIANCUT)
+    colours = np.array(image.getpalette() or [0, 0, 0], np.uint8).reshape(-1, 3)
+    levels = np.arange(4, 256, 8, dtype=np.float32)
+    cells = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    wide = colours.astype(np.float32)
+    distances = (wide * wide).sum(axis=1)[None, :] - 2 * (cells @ wide.T)
+    return Chosen(colours, distances.argmin(axis=1).astype(np.uint8))
+
+
+def paletted(
+    colour: NDArray[Any], shown: NDArray[np.bool_] | None, otherwise: Callable[[], Chosen]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int | None]:
     """Numbers of colours (height, width), the colours (count, 3), and the number that stands for what is not shown, if there is any.
 
     `colour`: (height, width, 3), uint8; the palette's channels have the same order. Exact where there are at most 256 colours, the
-    transparent one included; else by median cut. Source: Heckbert: Color image quantization for frame buffer display, 1982.
+    transparent one included; else those of `otherwise`.
     """
     height, width = colour.shape[:2]
     hidden = shown is not None and not shown.all()
-    most = _MOST - 1 if hidden else _MOST
-    codes = _codes(colour[shown] if hidden and shown is not None else colour.reshape(-1, 3))
-    exact = _few(codes, most)
+    pixels = colour[shown] if hidden and shown is not None else colour.reshape(-1, 3)
+    exact = _exact(pixels, _MOST - 1 if hidden else _MOST)
     if exact is not None:
-        palette = np.stack((exact >> 16, exact >> 8 & 255, exact & 255), axis=-1).astype(np.uint8)
-        numbers = np.searchsorted(exact, codes).astype(np.uint8)
+        numbers, palette = exact
     else:
-        # In one line, so that only what is shown is looked at.
-        line = np.stack((codes >> 16, codes >> 8 & 255, codes & 255), axis=-1).astype(np.uint8)
-        image = Image.fromarray(line.reshape(1, -1, 3)).quantize(most, Image.Quantize.MEDIANCUT)
-        numbers = np.asarray(image).reshape(-1)
-        palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
-    if not len(palette):
-        palette = np.zeros((1, 3), np.uint8)
+        palette = otherwise().colours
+        numbers = otherwise().nearest[_codes(pixels >> 3, 5)]
     if not hidden or shown is None:
         return numbers.reshape(height, width), palette, None
     placed = np.full((height, width), len(palette), np.uint8)
@@ -42,15 +67,27 @@ def paletted(colour: NDArray[Any], shown: NDArray[np.bool_] | None) -> tuple[NDA
     return placed, np.concatenate((palette, np.zeros((1, 3), np.uint8))), len(palette)
 
 
-def _codes(colours: NDArray[Any]) -> NDArray[Any]:
+def _exact(pixels: NDArray[Any], most: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Numbers and colours of pixels (count, 3), or None where there are more than `most` colours."""
+    if not len(pixels):
+        return np.zeros(0, np.uint8), np.zeros((1, 3), np.uint8)
+    known = np.unique(_codes(pixels[:: max(1, len(pixels) // _PROBE)], 8))
+    if len(known) > most:
+        return None
+    codes = _codes(pixels, 8)
+    for _ in range(_ROUNDS):
+        places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+        new = known[places] != codes
+        if not new.any():
+            palette = np.stack((known >> 16, known >> 8 & 255, known & 255), axis=-1).astype(np.uint8)
+            return places.astype(np.uint8), palette
+        known = np.union1d(known, codes[new][:1_000_000])
+        if len(known) > most:
+            return None
+    return None
+
+
+def _codes(colours: NDArray[Any], bits: int) -> NDArray[Any]:
     """(count,): each colour as one number."""
     wide = colours.astype(np.uint32)
-    return wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]
-
-
-def _few(codes: NDArray[Any], most: int) -> NDArray[Any] | None:
-    """The different colours in ascending order, or None for more than `most`."""
-    if len(codes) > _PROBE and len(np.unique(codes[:: max(1, len(codes) // _PROBE)])) > most:
-        return None
-    found = np.unique(codes)
-    return found if len(found) <= most else None
+    return wide[:, 0] << 2 * bits | wide[:, 1] << bits | wide[:, 2]

@@ -5,6 +5,7 @@ The decoder gets each picture in a file of its own that holds nothing else.
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from labelmesh_augment.pictures import exif
 from labelmesh_augment.pictures.animation import Disposal, Patch, composed
@@ -26,6 +28,9 @@ DEFAULT_QUALITY = 92
 _NAME = "WebP"
 _MAX_CHUNKS = 10_000
 _ANIMATED, _XMP, _EXIF, _ALPHA, _PROFILE = 0x02, 0x04, 0x08, 0x10, 0x20
+# Of lossless packing, 0 to 100: a quarter of the time for files that are 6% larger, where there are many pixels.
+_EFFORT, _LITTLE_EFFORT = 75, 20
+_MUCH = 2_000_000
 # Durations have 24 bits.
 _MOST_DURATION = 0xFFFFFF
 
@@ -142,6 +147,8 @@ def write(
     """A WebP file of 8 bit frames. Lossless where the input was, or where it was PNG, GIF or TIFF and no quality is asked for."""
     lossless = not quality and (nature.lossless or nature.format in (Format.PNG, Format.GIF, Format.TIFF))
     level = quality or nature.quality or DEFAULT_QUALITY
+    if lossless:
+        level = _LITTLE_EFFORT if sum(frame.size.pixels for frame in frames) > _MUCH else _EFFORT
     size, flags, parts = frames[0].size, 0, []
     if profile is not None:
         flags |= _PROFILE
@@ -202,19 +209,27 @@ def _encoded(colour: NDArray[Any], alpha: NDArray[Any] | None, lossless: bool, l
     if alpha is not None:
         pixels = cv2.merge((*cv2.split(pixels), alpha))
     if lossless:
-        parameters = [cv2.IMWRITE_WEBP_QUALITY, 101, cv2.IMWRITE_WEBP_LOSSLESS_MODE, cv2.IMWRITE_WEBP_LOSSLESS_PRESERVE_COLOR]
+        content = _lossless(pixels, level)
     else:
-        parameters = [cv2.IMWRITE_WEBP_QUALITY, level]
-    encoded, buffer = cv2.imencode(".webp", pixels, parameters)
-    if not encoded:
-        raise ValueError("the picture could not be written as WebP")
-    content = buffer.tobytes()
+        encoded, buffer = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, level])
+        if not encoded:
+            raise ValueError("the picture could not be written as WebP")
+        content = buffer.tobytes()
     view = memoryview(content)
     return [
         view[start - 8 : end + (end - start) % 2]
         for name, start, end in _chunks(content, 12, len(content))
         if name in (b"ALPH", b"VP8 ", b"VP8L")
     ]
+
+
+def _lossless(pixels: NDArray[Any], effort: int) -> bytes:
+    """All of it is kept, also the colour of what is transparent. Pillow lets one choose how much effort packing is worth."""
+    mode, order = ("RGB", "BGR") if pixels.shape[2] == 3 else ("RGBA", "BGRA")
+    image = Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), np.ascontiguousarray(pixels), "raw", order, 0, 1)
+    file = io.BytesIO()
+    image.save(file, "WEBP", lossless=True, exact=True, quality=effort, method=4 if effort > _LITTLE_EFFORT else 1)
+    return file.getvalue()
 
 
 def _patch(step: _Step) -> Patch:

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import footprint, gateway_overhead, labels, packing, predictions, queue_size, startup, statements
+from benchmarks import augmentation, footprint, gateway_overhead, labels, packing, predictions, queue_size, startup, statements
 from benchmarks.figures import machine
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "gateway_overhead": gateway_overhead.main,
     "predictions": predictions.main,
     "packing": packing.main,
+    "augmentation": augmentation.main,
     "footprint": footprint.main,
     "startup": startup.main,
 }

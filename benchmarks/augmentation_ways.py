@@ -19,6 +19,7 @@ from labelmesh_augment.geometry.labels import Box, Labels
 from labelmesh_augment.pipelines import augmenting
 from labelmesh_augment.pipelines.pipeline import Pipeline, Step
 from labelmesh_augment.pipelines.validation import normalised
+from labelmesh_chassis.memory import keep_small_blocks, return_large_blocks
 from numpy.typing import NDArray
 
 QUALITY = 90
@@ -99,7 +100,11 @@ class Loop:
 
 def main() -> None:
     cv2.setNumThreads(1)
-    way, folder = sys.argv[1:]
+    way, folder, *memory = sys.argv[1:]
+    if way == "library" or memory:
+        # As the processes that use it do.
+        return_large_blocks()
+        keep_small_blocks()
     files = [path.read_bytes() for path in sorted(Path(folder).glob("*.jpg"))]
     made = Library(files) if way == "library" else Loop(files)
     print(json.dumps({"files": len(files)}), flush=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +34,11 @@ class Account:
 class Mesh:
     """The mesh of `./mesh up --no-demo`, detached, with its data under `home`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.port = free_port()
-        self._environment = {**os.environ, "LABELMESH_HOME": str(home), "LABELMESH_HOUSE": str(HOUSE), "LABELMESH_LOG_LEVEL": "info"}
+        own = {"LABELMESH_HOME": str(home), "LABELMESH_HOUSE": str(HOUSE), "LABELMESH_LOG_LEVEL": "info"}
+        self._environment = {**os.environ, **own, **(settings or {})}
 
     @property
     def address(self) -> str:
@@ -162,8 +164,13 @@ def cpu_seconds(pid: int) -> float:
 
 def family(pid: int) -> list[int]:
     """A process and all that descend from it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(child) for child in children.read_text().split()] if children.exists() else []
+    # Each of its threads has those that it started.
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in children.read_text().split()]
+        except OSError:  # The thread has ended meanwhile.
+            continue
     return [pid, *(descendant for child in found for descendant in family(child))]
 
 

@@ -104,6 +104,7 @@ def test_an_image_of_a_project_is_taken_by_its_picture_and_linked_to(augmenting:
     page.reload()
     augmenting.settle(4)
     assert augmenting.hashes() == before
+    expect(page.get_by_test_id("source")).to_contain_text("5101.png")
 
 
 def test_a_bad_address_says_why_and_what_to_do_and_the_rest_stays(augmenting: Augmenting, office: Office) -> None:

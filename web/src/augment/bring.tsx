@@ -1,7 +1,9 @@
 // Ways to bring a picture: an address, a file, an image of a project, or the built-in one.
 import type { JSX, TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useApp } from "../app";
 import { addressIn, firstFile } from "../predict/files";
+import { useLoaded } from "../ui/loaded";
 import type { Bench } from "./bench";
 import { NoLabels, readLabels } from "./labels";
 import { ImagePicker } from "./projects";
@@ -12,8 +14,17 @@ const LABELS_LIMIT = 64 * 1024 * 1024;
 const KINDS = "image/jpeg,image/png,image/gif,image/webp,image/tiff";
 
 export function Bring(props: { bench: Bench; children?: JSX.Element | null }): JSX.Element {
+  const { mesh } = useApp();
   const { bench } = props;
   const source = bench.source.value;
+  // A link names an image of a project by its id alone.
+  const image = useLoaded(
+    (signal) =>
+      source.kind === "project" && source.name === ""
+        ? mesh.images.getImage({ projectId: source.projectId, imageId: source.imageId }, { signal })
+        : Promise.resolve(null),
+    [source],
+  );
   const [problem, setProblem] = useState("");
   const [picking, setPicking] = useState(false);
   const [over, setOver] = useState(false);
@@ -143,7 +154,7 @@ export function Bring(props: { bench: Bench; children?: JSX.Element | null }): J
       </div>
       <p class="quiet-text asked-name" data-testid="source">
         {what}
-        {source.kind !== "sample" && `: ${source.kind === "address" ? source.address : nameOf(source)}`}
+        {source.kind !== "sample" && `: ${source.kind === "address" ? source.address : image.value?.image?.name || nameOf(source)}`}
         {source.kind === "sample" && ". Yours can be dropped or pasted anywhere on this page, with its labels (JSON or COCO) if you like."}
       </p>
       <div role="alert" class="trouble-slot">

@@ -195,6 +195,39 @@ def test_labels_lie_on_the_pixels_that_they_are_of(augment_mesh: Mesh, tmp_path:
     assert all(count > 30 for count in seen.values()), seen
 
 
+@pytest.mark.parametrize("count", [2, 9])
+def test_labels_of_mixed_pictures_lie_on_their_pixels_too(augment_mesh: Mesh, tmp_path: Path, count: int) -> None:
+    photos = scenes(tmp_path, count)
+    (tmp_path / "p.json").write_text('{"steps": [{"transform": "mosaic"}], "labels": {"minVisibleShare": 0}}')
+    arguments = ("--pipeline", str(tmp_path / "p.json"), "--copies", "5", "--out", str(tmp_path / "out"))
+    ran = augment_mesh.labelmesh("augment", "folder", str(photos), *arguments)
+    assert ran.code == 0, ran.err
+    made = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    dots = 0
+    for image in made["images"]:
+        with Image.open(tmp_path / "out" / image["file_name"]) as opened:
+            pixels = numpy.asarray(opened.convert("RGB"))
+        red = near(pixels, RED)
+        uncovered = red.copy()
+        annotations = [one for one in made["annotations"] if one["image_id"] == image["id"]]
+        for one in annotations:
+            if one["what"] == "red":
+                x, y, width, height = one["bbox"]
+                assert red[round(y + 1.5) : round(y + height - 1.5), round(x + 1.5) : round(x + width - 1.5)].all(), (image, one)
+                uncovered[max(0, round(y - 1.5)) : round(y + height + 1.5), max(0, round(x - 1.5)) : round(x + width + 1.5)] = False
+            elif one["what"] == "yellow":
+                for place, colour in ((0, YELLOW), (3, CYAN)):
+                    x, y, visibility = one["keypoints"][place : place + 3]
+                    if visibility == 2 and 2 <= x < image["width"] - 3 and 2 <= y < image["height"] - 3:
+                        around = pixels[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2].astype(int)
+                        assert (numpy.abs(around - numpy.array(colour)).sum(-1) < 330).any(), (image, one)
+                        dots += 1
+        assert not uncovered.any(), image
+        sources = {image["labelmesh"]["source_file"], *image["labelmesh"]["further"]}
+        assert {one["labelmesh"].get("source_file", image["labelmesh"]["source_file"]) for one in annotations} <= sources
+    assert dots > 5 * count
+
+
 def test_a_recipe_makes_its_picture_again(augment_mesh: Mesh, augmenting: Client, tmp_path: Path) -> None:
     photos = scenes(tmp_path, 3)
     out = tmp_path / "out"

@@ -296,6 +296,14 @@ def test_further_pictures_are_chosen_by_the_seed_and_bad_ones_replaced(serve: Se
     assert tree(tmp_path / "other") != tree(tmp_path / "out")
 
 
+def test_too_few_pictures_are_mixed_in_several_times(serve: Serve, tmp_path: Path) -> None:
+    pictures(tmp_path, 2)
+    (tmp_path / "p.json").write_text('[{"transform": "mosaic"}]')
+    assert augment(Augmenter().serve(serve), tmp_path, copies=1).code == 0
+    recipes = [json.loads(line) for line in (tmp_path / "out" / "recipes.jsonl").read_text().splitlines()]
+    assert [recipe["further"] for recipe in recipes] == [["001.png"] * 3, ["000.png"] * 3]
+
+
 def test_originals_names_formats_and_metadata_are_as_asked(serve: Serve, tmp_path: Path) -> None:
     photos, augmenter = pictures(tmp_path, 2), Augmenter()
     (photos / "000.jpeg").write_bytes(picture(7, form="JPEG"))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelmesh_client import BoxLabel, KeypointLabel, MaskLabel, PictureLabels, PolygonLabel, ServerError, SourceError, Visibility
+from labelmesh_client.augmenting.annotations import Context
 from labelmesh_client.augmenting.coco import Coco, find_candidates, pairs_of, read_coco
 from labelmesh_client.augmenting.headers import format_of, read_size
 from labelmesh_client.augmenting.masks import in_layers, mask_of, read_grey, write_grey
@@ -232,6 +233,28 @@ def test_mirrored_names_stand_in_their_own_places_and_labels_find_their_category
     assert body["keypoints"] == [7, 3.75, 2, 0, 0, 0, 8, 4, 2]
     assert body["labelmesh"] == {"annotation_id": 4, "visible_share": 0.6124}
     assert (outline["category_id"], outline["labelmesh"]["weight"]) == (6, 0.25)
+
+
+def test_an_annotation_that_comes_back_several_times_has_the_points_of_each(tmp_path: Path) -> None:
+    coco = read(tmp_path, document())
+    _, context = coco.labels_of("a.png", "0:")
+    labels = PictureLabels(
+        boxes=(BoxLabel(50, 0, 10, 10, "fox", "1:3"), BoxLabel(0, 0, 10, 10, "fox", "0:3"), BoxLabel(0, 50, 10, 10, "fox", "1:3")),
+        keypoints=(
+            *(KeypointLabel(place, 5, "nose", "1:3.0") for place in (5, 55)),
+            KeypointLabel(9, 55, "nose", "1:3.0"),
+            *(KeypointLabel(place, 6, "left_eye", "1:3.1") for place in (6, 56)),
+            KeypointLabel(8, 55, "left_eye", "1:3.1"),
+            KeypointLabel(3, 3, "nose", "0:3.0"),
+        ),
+    )
+    other = Context(context.annotations, name="other.png")
+    made = coco.results(labels, {"0:": context, "1:": other}, (20, 10))
+    assert [(one["bbox"][:2], one["keypoints"], one["labelmesh"].get("source_file")) for one in made] == [
+        ([0, 0], [2.5, 2.5, 2, 0, 0, 0, 0, 0, 0], None),
+        ([50, 0], [54.5, 4.5, 2, 55.5, 5.5, 2, 0, 0, 0], "other.png"),
+        ([0, 50], [8.5, 54.5, 2, 7.5, 54.5, 2, 0, 0, 0], "other.png"),
+    ]
 
 
 def test_a_body_that_left_the_picture_is_gone_with_its_points(tmp_path: Path) -> None:

@@ -8,37 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labelmesh_client.augmenting.masks import in_layers, mask_of, read_grey, write_grey
-from labelmesh_client.augmenting.rle import bounds_of, counts_of, decode_counts, encode_counts, pixels_of
-from labelmesh_client.errors import ServerError, SourceError
+from labelmesh_client.augmenting.annotations import Context, Json, Returned, box_of, pixels_of_rle, rings_of, triples_of
+from labelmesh_client.augmenting.masks import in_layers, write_grey
+from labelmesh_client.errors import SourceError
 from labelmesh_client.picturelabels import BoxLabel, KeypointLabel, MaskLabel, PictureLabels, PolygonLabel, Visibility
 
 _CANDIDATES = ("annotations.json", "_annotations.coco.json", "instances*.json", "person_keypoints*.json", "coco.json")
 #: Where data sets keep the file, relative to the folder of pictures.
 _PLACES = (".", "annotations")
-#: Made anew for each result.
-_OWN_FIELDS = frozenset({"id", "image_id", "bbox", "area", "segmentation", "keypoints", "num_keypoints", "labelmesh"})
 #: What is true of the original alone.
 _LOST_FIELDS = frozenset({"id", "file_name", "width", "height", "coco_url", "flickr_url", "labelmesh"})
 _SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"), ("l", "r"), ("L", "R"))
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What is needed to make annotations of the labels that come back for one picture: its annotations, by their place."""
-
-    annotations: Sequence[Json] = ()
-    #: For each layer of masks which annotation its values 1, 2, 3 ... stand for.
-    layers: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass
@@ -59,7 +45,6 @@ class Coco:
 
     def __post_init__(self) -> None:
         self._names = {number: str(one.get("name", "")) for number, one in self.categories.items()}
-        self._numbers = {name: number for number, name in reversed(self._names.items())}
         self._keypoints = {number: [str(name) for name in one.get("keypoints") or ()] for number, one in self.categories.items()}
 
     def of(self, name: str) -> Sequence[Json]:
@@ -109,11 +94,11 @@ class Coco:
         layers = in_layers(masks)
         files = [MaskLabel(write_grey(*size, layer.pixels), id=f"{prefix}m{n}") for n, layer in enumerate(layers)] if size else []
         labels = PictureLabels(tuple(boxes), tuple(polygons), tuple(keypoints), tuple(files))
-        return labels, Context(annotations, tuple(layer.members for layer in layers))
+        return labels, Context(annotations, tuple(layer.members for layer in layers), name)
 
     def _keypoints_of(self, annotation: Json, number: str) -> Iterator[KeypointLabel]:
         names = self._keypoints.get(annotation["category_id"], [])
-        for place, (x, y, visibility) in enumerate(_triples(annotation)):
+        for place, (x, y, visibility) in enumerate(triples_of(annotation)):
             if visibility:
                 seen = Visibility.HIDDEN if visibility == 1 else Visibility.VISIBLE
                 name = names[place] if place < len(names) else ""
@@ -123,88 +108,7 @@ class Coco:
 
     def results(self, labels: PictureLabels, contexts: Mapping[str, Context], size: tuple[int, int]) -> list[Json]:
         """The annotations of a result of `size`, without ids; `contexts` by the prefix of ids. Raises ServerError for ids it never sent."""
-        places: dict[tuple[str, int], Json] = {}
-        for box in labels.boxes:
-            made = self._begin(places, contexts, box.id, box.label, box.visible_share, box.weight)
-            made |= {"bbox": _rounded((box.x, box.y, box.width, box.height)), "area": _round(box.width * box.height), "segmentation": []}
-        for polygon in labels.polygons:
-            made = self._begin(places, contexts, polygon.id, polygon.label, polygon.visible_share, polygon.weight)
-            made |= _outlined(polygon.rings)
-        for mask in labels.masks:
-            self._add_masks(places, contexts, mask, size)
-        self._add_keypoints(places, contexts, labels.keypoints)
-        order = list(contexts)
-        return [places[key] for key in sorted(places, key=lambda key: (order.index(key[0]), key[1]))]
-
-    def _begin(
-        self, places: dict[tuple[str, int], Json], contexts: Mapping[str, Context], name: str, label: str, share: float, weight: float
-    ) -> Json:
-        """The annotation that a label came of, with what does not change by it."""
-        prefix, number = _key(name, contexts)
-        original = contexts[prefix].annotations[number]
-        made = {key: value for key, value in original.items() if key not in _OWN_FIELDS}
-        category = original["category_id"]
-        if label and label != self._names.get(category, ""):
-            made["category_id"] = self._numbers.get(label, category)  # changed places in a mirror
-        facts: Json = {"annotation_id": original.get("id")}
-        if share < 1:
-            facts["visible_share"] = round(share, 4)
-        if weight < 1:
-            facts["weight"] = round(weight, 4)
-        made["labelmesh"] = facts
-        places[prefix, number] = made
-        return made
-
-    def _add_masks(
-        self, places: dict[tuple[str, int], Json], contexts: Mapping[str, Context], mask: MaskLabel, size: tuple[int, int]
-    ) -> None:
-        prefix, _, layer = mask.id.rpartition("m")
-        width, height, pixels = read_grey(mask.png)
-        if (width, height) != size or prefix not in contexts or not layer.isdecimal() or int(layer) >= len(contexts[prefix].layers):
-            raise ServerError("The server answered with a mask that it was not asked about.")
-        for value, number in enumerate(contexts[prefix].layers[int(layer)], 1):
-            own = mask_of(pixels, value)
-            left, top, wide, high, area = bounds_of(own, width, height)
-            if not area:
-                continue
-            original = contexts[prefix].annotations[number]
-            made = self._begin(places, contexts, f"{prefix}{number}", "", 1.0, 1.0)
-            counts = counts_of(own, width, height)
-            compressed = isinstance(original["segmentation"].get("counts"), str)
-            made |= {
-                "bbox": [left, top, wide, high],
-                "area": area,
-                "segmentation": {"size": [height, width], "counts": encode_counts(counts) if compressed else counts},
-            }
-
-    def _add_keypoints(self, places: dict[tuple[str, int], Json], contexts: Mapping[str, Context], points: Iterable[KeypointLabel]) -> None:
-        """Of bodies that are still there, or of which nothing else is known; a name stands in its place in the category's list."""
-        seen: dict[tuple[str, int], list[tuple[int, KeypointLabel]]] = {}
-        for point in points:
-            name, _, place = point.id.rpartition(".")
-            key = _key(name, contexts)
-            if not place.isdecimal() or int(place) >= len(_triples(contexts[key[0]].annotations[key[1]])):
-                raise ServerError("The server answered with a keypoint that it was not asked about.")
-            seen.setdefault(key, []).append((int(place), point))
-        for (prefix, number), found in seen.items():
-            original = contexts[prefix].annotations[number]
-            alone = box_of(original) is None and not rings_of(original) and not isinstance(original.get("segmentation"), Mapping)
-            in_sight = [one for _, one in found if one.visibility in (Visibility.VISIBLE, Visibility.HIDDEN)]
-            if (prefix, number) not in places and not (alone and in_sight):
-                continue
-            made = places.get((prefix, number)) or self._begin(places, contexts, f"{prefix}{number}", "", 1.0, 1.0)
-            names = self._keypoints.get(original["category_id"], [])
-            values: list[float] = [0, 0, 0] * len(_triples(original))
-            for given, point in found:
-                if point.visibility in (Visibility.VISIBLE, Visibility.HIDDEN):
-                    at = names.index(point.label) if point.label in names and names.index(point.label) * 3 < len(values) else given
-                    visibility = 1 if point.visibility is Visibility.HIDDEN else 2
-                    values[at * 3 : at * 3 + 3] = [*_rounded((point.x - 0.5, point.y - 0.5)), visibility]
-            made |= {"keypoints": values, "num_keypoints": sum(1 for value in values[2::3] if value)}
-        for (prefix, number), made in places.items():
-            if (prefix, number) not in seen and "keypoints" in contexts[prefix].annotations[number]:
-                length = len(contexts[prefix].annotations[number]["keypoints"])
-                made |= {"keypoints": [0] * length, "num_keypoints": 0}
+        return Returned(self._names, self._keypoints, contexts, size).annotations(labels)
 
     def image_fields(self, name: str) -> Json:
         """What an image of the file says beside its name and size, e.g. its license."""
@@ -287,7 +191,7 @@ def _match(coco: Coco, images: Iterable[Json], folder: Path, names: Iterable[str
 
 
 def _says_where(annotation: Json) -> bool:
-    seen = any(visibility for _, _, visibility in _triples(annotation))
+    seen = any(visibility for _, _, visibility in triples_of(annotation))
     return bool(isinstance(annotation.get("segmentation"), Mapping) or rings_of(annotation) or box_of(annotation) or seen)
 
 
@@ -325,78 +229,3 @@ def count_labels(coco: Coco) -> Counter[str]:
                 "masks" if isinstance(segmentation, Mapping) else "outlines" if rings_of(one) else "boxes" if box_of(one) else "bodies"
             ] += 1
     return counts
-
-
-# --- pieces of an annotation ---
-
-
-def box_of(annotation: Json) -> tuple[float, float, float, float] | None:
-    box = annotation.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)) or box[2] <= 0 or box[3] <= 0:
-        return None
-    return (box[0], box[1], box[2], box[3])
-
-
-def rings_of(annotation: Json) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """The pieces of an outline that have three points at least."""
-    segmentation = annotation.get("segmentation")
-    if not isinstance(segmentation, list):
-        return ()
-    rings = [
-        ring for ring in segmentation if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0 and all(map(_is_number, ring))
-    ]
-    return tuple(tuple(zip(ring[0::2], ring[1::2], strict=True)) for ring in rings)
-
-
-def pixels_of_rle(segmentation: Mapping[str, Any]) -> tuple[int, int, bytes]:
-    """Width, height and pixels of a run-length mask, compressed or not. Raises SourceError (LABEL_INVALID)."""
-    size, counts = segmentation.get("size"), segmentation.get("counts")
-    if not isinstance(size, list) or len(size) != 2 or not all(isinstance(one, int) for one in size):
-        raise SourceError("A run-length mask needs its size.", reason="LABEL_INVALID")
-    height, width = size
-    if isinstance(counts, str):
-        counts = decode_counts(counts)
-    if not isinstance(counts, list):
-        raise SourceError("A run-length mask needs its counts.", reason="LABEL_INVALID")
-    return width, height, pixels_of(counts, width, height)
-
-
-def _triples(annotation: Json) -> list[tuple[float, float, int]]:
-    values = annotation.get("keypoints")
-    if not isinstance(values, list) or len(values) % 3 or not all(map(_is_number, values)):
-        return []
-    return list(zip(values[0::3], values[1::3], values[2::3], strict=True))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _key(name: str, contexts: Mapping[str, Context]) -> tuple[str, int]:
-    prefix, separator, number = name.rpartition(":")
-    prefix += separator
-    if prefix not in contexts or not number.isdecimal() or int(number) >= len(contexts[prefix].annotations):
-        raise ServerError("The server answered with a label that it was not asked about.")
-    return prefix, int(number)
-
-
-def _outlined(rings: Sequence[Sequence[tuple[float, float]]]) -> Json:
-    """Outline, box and area (the shoelace formula) of what is left."""
-    xs, ys = [x for ring in rings for x, _ in ring], [y for ring in rings for _, y in ring]
-    area = 0.0
-    for ring in rings:
-        area += abs(sum(x * ring[n - 1][1] - ring[n - 1][0] * y for n, (x, y) in enumerate(ring))) / 2
-    return {
-        "bbox": _rounded((min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))),
-        "area": _round(area),
-        "segmentation": [_rounded([value for point in ring for value in point]) for ring in rings],
-    }
-
-
-def _round(value: float) -> float:
-    """To a hundredth of a pixel; never -0.0."""
-    return round(value, 2) + 0.0
-
-
-def _rounded(values: Iterable[float]) -> list[float]:
-    return [_round(value) for value in values]

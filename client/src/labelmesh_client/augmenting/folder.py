@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from labelmesh_client.augmentations import Answer, Augmentations, Augmented, Sample, StreamSample
-from labelmesh_client.augmenting.coco import Coco, Context
+from labelmesh_client.augmenting.annotations import Context
+from labelmesh_client.augmenting.coco import Coco
 from labelmesh_client.augmenting.headers import PictureSize, read_size
 from labelmesh_client.augmenting.journal import Journal, OutFolder
 from labelmesh_client.augmenting.names import NamePattern, Stems, ending_of
@@ -36,6 +37,7 @@ _COPIES_AT_ONCE = 50
 _PERMANENT_HERE = frozenset({"EMPTY", "TOO_LARGE", "LABEL_INVALID"})
 #: How often further pictures that are no good are replaced by others.
 _MOST_ROUNDS = 20
+_MOST_RESULTS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class FolderRun:
         self._stems.check(settings.pattern, settings.copies, originals=settings.originals)
         #: A copy each, and the original.
         self._slots = settings.copies + 1
+        if len(self._files) * self._slots > _MOST_RESULTS:
+            raise ConfigurationError(f"That would be more than {_MOST_RESULTS:,} results; make fewer copies, or split the folder.")
         self.journal = Journal(journal_path, out, len(self._files), self._slots)
         self._digests: dict[int, str] = {}
         self._bad_further: dict[str, str] = {}
@@ -172,7 +176,7 @@ class FolderRun:
         return [slot for slot in range(slots) if not self.journal.has(source, slot)]
 
     def _further(self, source: int, copy: int) -> tuple[int, ...]:
-        """Other pictures of the folder for mixing, by seed, name and copy; the fewer there are, the fewer."""
+        """Other pictures of the folder for mixing, by seed, name and copy. Where there are too few, they come several times."""
         chosen: list[int] = []
         tries = 0
         while len(chosen) < self.settings.further and tries < 50 * self.settings.further:
@@ -181,7 +185,7 @@ class FolderRun:
             if place != source and place not in chosen and self._files[place].name not in self._bad_further:
                 chosen.append(place)
             tries += 1
-        return tuple(chosen)
+        return tuple((chosen * self.settings.further)[: self.settings.further])
 
     # --- doing it ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import signal
 import time
 import urllib.request
@@ -451,3 +452,23 @@ def test_programs_without_grpc_get_the_same_result(augment_mesh: Mesh, augmentin
     assert base64.b64decode(answer["image"]) == result.image
     assert PictureLabels.from_json(answer["labels"]) == result.labels
     assert Recipe.from_json(answer["recipe"]) == result.recipe
+
+
+def test_the_guides_programs_and_pipelines_run_as_they_stand(
+    augment_mesh: Mesh, augmenting: Client, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "augmentation.md").read_text()
+    (pipeline,) = re.findall(r"```json\n(.*?)```", guide, re.S)
+    assert augmenting.pipelines.validate(Pipeline.from_json(pipeline)).findings == ()
+    (program,) = re.findall(r"```python\n(.*?)```", guide, re.S)
+    augmenting.create_project(name, [LabelClass("a", "A")])
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "p.json").write_text(pipeline)
+    (tmp_path / "fox.jpg").write_bytes(noise(1, "JPEG"))
+    (tmp_path / "photos" / "a.jpg").write_bytes(noise(2, "JPEG"))
+    monkeypatch.chdir(tmp_path)
+    trained: list[bytes] = []
+    program = program.replace("https://labels.example.org", augment_mesh.address).replace("Camera traps", name)
+    exec(program, {"key": augment_mesh.key(), "train_on": lambda image, labels: trained.append(image)})
+    assert len(trained) == 3
+    assert [one.name for one in augmenting.pipelines.list(augmenting.project(name).id)] == ["night"]

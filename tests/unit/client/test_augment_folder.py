@@ -270,6 +270,7 @@ def test_bad_pictures_are_named_and_the_rest_is_done(serve: Serve, tmp_path: Pat
     summary = json.loads(again.out)
     assert (summary["made"], summary["present"], summary["failed"], summary["changed"]) == (0, 12, 4, False)
     assert {one["name"]: one["reason"] for one in summary["problems"]}["turned.jpg"] == "LABEL_INVALID"
+    assert summary["left_out"] == {".avi": 1}
     assert len(augmenter.made) == asked
 
 

@@ -94,7 +94,10 @@ def _in_flight(text: str) -> int:
 
 @dataclass
 class Summary:
-    """What a run did: results that it made, that were there, and the files without one, by name, reason and stable reason."""
+    """What a run did: results that it made, that were there, and the files without one, by name, reason and stable reason.
+
+    `left_out` are files that are no pictures, by ending.
+    """
 
     out: str
     pictures: int = 0
@@ -104,6 +107,7 @@ class Summary:
     seconds: float = 0.0
     changed: bool = False
     problems: list[Problem] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def augment_folder(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -201,6 +205,7 @@ def _with_output(pipeline: Pipeline, arguments: argparse.Namespace) -> Pipeline:
 def _run(run: FolderRun, client: Client, arguments: argparse.Namespace, terminal: Terminal) -> Summary:
     todo = run.begin()
     summary = Summary(str(arguments.out), pictures=len(run.sources.files), present=run.present)
+    summary.left_out = dict(sorted(run.sources.other_files.items()))
     run.refused[:0] = run.sources.problems
     total_bytes = todo and sum(file.size for file in run.sources.files) * todo // max(1, len(run.sources.files) * run.settings.copies)
     progress = Progress(terminal.stderr, total=todo, total_bytes=total_bytes, unit="results")

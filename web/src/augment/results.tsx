@@ -31,35 +31,37 @@ export function Results(props: { bench: Bench; catalogue: Catalogue | null }): J
   return (
     <section class="results" aria-labelledby="results-heading" aria-busy={asking}>
       <Toolbar bench={bench} />
-      <ul class="grid">
-        <li class="original-cell">
+      <div class="results-body">
+        <div class="original-cell">
           <Original
             bench={bench}
             original={shown?.reply.original}
             labelsBefore={shown && !sameSource(shown.question.source, bench.source.value) ? shown.question.labels : null}
             stale={setback !== null && shown !== null}
           />
-        </li>
-        {shown &&
-          catalogue &&
-          previews.map((preview, index) => (
-            <li key={preview.copy}>
-              <Result
-                bench={bench}
-                catalogue={catalogue}
-                question={shown.question}
-                preview={preview}
-                stale={stale}
-                onLarge={() => setLarge(index)}
-              />
+        </div>
+        <ul class="grid">
+          {shown &&
+            catalogue &&
+            previews.map((preview, index) => (
+              <li key={preview.copy}>
+                <Result
+                  bench={bench}
+                  catalogue={catalogue}
+                  question={shown.question}
+                  preview={preview}
+                  stale={stale}
+                  onLarge={() => setLarge(index)}
+                />
+              </li>
+            ))}
+          {Array.from({ length: skeletons }, (_, index) => (
+            <li key={`skeleton ${index}`} aria-hidden="true">
+              <div class={`shot skeleton${asking ? "" : " still"}`} />
             </li>
           ))}
-        {Array.from({ length: skeletons }, (_, index) => (
-          <li key={`skeleton ${index}`} aria-hidden="true">
-            <div class={`shot skeleton${asking ? "" : " still"}`} />
-          </li>
-        ))}
-      </ul>
+        </ul>
+      </div>
       <Peek bench={bench} previews={previews} />
       {shown && catalogue && large !== null && previews[large] && (
         <Large

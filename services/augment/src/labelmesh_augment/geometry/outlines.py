@@ -163,6 +163,10 @@ def moved(outlines: Outlines, motion: Motion) -> tuple[Outlines, NDArray[np.floa
 
 def beyond(outlines: Outlines, size: Size) -> NDArray[np.bool_]:
     """Which of them reach out of the frame."""
+    points = outlines.points
+    # The usual case, in few operations.
+    if not len(points) or (points.min() >= 0.0 and points[:, 0].max() <= size.width and points[:, 1].max() <= size.height):
+        return np.zeros(len(outlines), dtype=np.bool_)
     bounds = outlines.bounds()
     with np.errstate(invalid="ignore"):
         over: NDArray[np.bool_] = (bounds[:, 0] < 0.0) | (bounds[:, 1] < 0.0) | (bounds[:, 2] > size.width) | (bounds[:, 3] > size.height)

@@ -90,15 +90,16 @@ class _Mixing:
     """A colour matrix; on a grey frame it is a matter of single values."""
 
     def __init__(self, matrix: ColourMatrix, white: int, colourful: bool) -> None:
-        self._matrix = matrix.matrix
+        self._matrix = matrix
         self._white = white
-        self._curves = toning.gray_curves(matrix)
         self._colourful = colourful
 
     def __call__(self, frame: Frame, index: int) -> Frame:
         if not frame.gray:
-            return frame.with_pixels(toning.mix_channels(frame.colour, self._matrix), frame.alpha)
-        curves = self._curves if self._colourful else toning.by_luma(self._curves)
+            return frame.with_pixels(toning.mix_channels(frame.colour, self._matrix.matrix), frame.alpha)
+        curves = toning.gray_curves(self._matrix)
+        if not self._colourful:
+            curves = toning.by_luma(curves)
         table = toning.table((curves,), self._white, gray=not self._colourful)
         return frame.with_pixels(toning.look_up(frame.colour, table), frame.alpha)
 

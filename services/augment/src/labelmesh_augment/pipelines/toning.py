@@ -13,6 +13,10 @@ from labelmesh_augment.transforms.effects import ColourMatrix, Tones
 
 # ITU-R BT.601, as in JPEG: of red, green, blue.
 LUMA = np.array([0.299, 0.587, 0.114])
+# By the largest value; nobody writes into what a curve is given.
+_LEVELS = {white: np.linspace(0.0, 1.0, white + 1) for white in (255, 65535)}
+for _levels in _LEVELS.values():
+    _levels.flags.writeable = False
 _TO_LUMA = np.array([[*LUMA, 0.0]] * 3)
 
 
@@ -21,7 +25,7 @@ def table(changes: Sequence[Tones], white: int, *, gray: bool) -> NDArray[Any]:
 
     `gray`: for a frame that stays grey, which takes the mean of three curves. Between steps values are cut off at 0 and 1 and not rounded.
     """
-    levels = np.linspace(0.0, 1.0, white + 1)
+    levels = _LEVELS[white]
     if gray or all(len(change.curves) == 1 for change in changes):
         for change in changes:
             results = [np.clip(curve(levels), 0.0, 1.0) for curve in change.curves]

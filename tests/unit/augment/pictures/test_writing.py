@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from dataclasses import replace
 
@@ -136,6 +137,33 @@ def test_metadata_is_dropped_unless_asked_for_and_then_says_upright(format_: str
     assert kept.info["xmp"] == packet.replace(b'"6"', b'"1"')
     # What is upright now is not turned once more by who reads it.
     assert read(write(picture, Output(keep_metadata=True)).content).size == picture.size
+
+
+def taken_at_noon(order: str) -> bytes:
+    """EXIF with a directory of its own below, and a position below that."""
+    words = {"<": b"II*\x00", ">": b"MM\x00*"}[order] + struct.pack(order + "I", 8)
+    first = [(0x010F, 2, 4, b"Abc\x00"), (0x0112, 3, 1, struct.pack(order + "HH", 6, 0)), (34665, 4, 1, struct.pack(order + "I", 50))]
+    second = [(33434, 5, 1, struct.pack(order + "I", 100)), (36867, 2, 20, struct.pack(order + "I", 80))]
+
+    def directory(entries: list[tuple[int, int, int, bytes]]) -> bytes:
+        lines = b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries)
+        return struct.pack(order + "H", len(entries)) + lines + bytes(4)
+
+    block = words + directory(first)
+    block += directory(second)
+    return block.ljust(80, b"\x00") + b"2024:05:06 12:00:00\x00" + struct.pack(order + "II", 1, 250)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("before", "after"), [("PNG", Format.TIFF), ("TIFF", Format.TIFF), ("TIFF", Format.JPEG), ("JPEG", Format.TIFF)])
+def test_facts_of_a_photograph_go_from_format_to_format(order: str, before: str, after: Format) -> None:
+    content = saved(photograph(), "PNG" if before == "TIFF" else before, exif=b"Exif\x00\x00" + taken_at_noon(order))
+    if before == "TIFF":
+        content = write(read(content), Output(Format.TIFF, keep_metadata=True)).content
+    found = opened(write(read(content), Output(after, keep_metadata=True)).content).getexif()
+    assert (found[0x010F], found.get(0x0112, 1)) == ("Abc", 1)
+    assert dict(found.get_ifd(34665)) == {33434: 1 / 250, 36867: "2024:05:06 12:00:00"}
+    assert not opened(write(read(content), Output(after)).content).getexif().get_ifd(34665)
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG"])

@@ -19,6 +19,7 @@ from PIL import Image
 
 from labelmesh_augment.pictures import exif
 from labelmesh_augment.pictures.directories import Directory, Tag, directories
+from labelmesh_augment.pictures.facts import Entry, as_block, gathered, laid
 from labelmesh_augment.pictures.headers import Header, Limits, Nature, check, damaged, refused
 from labelmesh_augment.pictures.picture import Frame, Picture
 from labelmesh_augment.pictures.profiles import MAX_PROFILE, rgb_of_cmyk
@@ -105,13 +106,14 @@ class TiffFile:
             Format.TIFF,
             lossless=True,
             profile=None if layout.colours == _CMYK else profile,
+            exif=as_block(gathered(self._content)),
             xmp=page.block(Tag.XMP),
             compression=layout.compression,
         )
         return Picture((turned,), nature)
 
 
-def write(frame: Frame, nature: Nature, profile: bytes | None, xmp: bytes | None) -> bytes:
+def write(frame: Frame, nature: Nature, profile: bytes | None, exif_block: bytes | None, xmp: bytes | None) -> bytes:
     """A TIFF of 8 or 16 bit, grey or colour, with alpha or without; packed (deflate) unless the input was a TIFF that was not."""
     packed = nature.format is not Format.TIFF or nature.compression != PLAIN
     colour = frame.colour[:, :, None] if frame.gray else cv2.cvtColor(frame.colour, cv2.COLOR_BGR2RGB)
@@ -123,29 +125,30 @@ def write(frame: Frame, nature: Nature, profile: bytes | None, xmp: bytes | None
     offsets = [8]
     for strip in strips:
         offsets.append(offsets[-1] + len(strip) + len(strip) % 2)
-    entries: list[tuple[int, str, Sequence[int] | bytes]] = [
-        (Tag.WIDTH, "I", [width]),
-        (Tag.HEIGHT, "I", [height]),
-        (Tag.BITS, "H", [bits] * samples),
-        (Tag.COMPRESSION, "H", [ADOBE_DEFLATE if packed else PLAIN]),
-        (Tag.COLOURS, "H", [_BLACK_IS_ZERO if frame.gray else _RGB]),
-        (Tag.STRIP_OFFSETS, "I", offsets[:-1]),
-        (Tag.ORIENTATION, "H", [1]),
-        (Tag.SAMPLES, "H", [samples]),
-        (Tag.ROWS_PER_STRIP, "I", [rows]),
-        (Tag.STRIP_COUNTS, "I", [len(strip) for strip in strips]),
-        (Tag.PLANAR, "H", [1]),
+    entries = [
+        _longs(Tag.WIDTH, width),
+        _longs(Tag.HEIGHT, height),
+        _shorts(Tag.BITS, *[bits] * samples),
+        _shorts(Tag.COMPRESSION, ADOBE_DEFLATE if packed else PLAIN),
+        _shorts(Tag.COLOURS, _BLACK_IS_ZERO if frame.gray else _RGB),
+        _longs(Tag.STRIP_OFFSETS, *offsets[:-1]),
+        _shorts(Tag.ORIENTATION, 1),
+        _shorts(Tag.SAMPLES, samples),
+        _longs(Tag.ROWS_PER_STRIP, rows),
+        _longs(Tag.STRIP_COUNTS, *map(len, strips)),
+        _shorts(Tag.PLANAR, 1),
+        *(gathered(exif_block) if exif_block is not None else ()),
     ]
     if packed:
-        entries.append((Tag.PREDICTOR, "H", [2]))
+        entries.append(_shorts(Tag.PREDICTOR, 2))
     if frame.alpha is not None:
-        entries.append((Tag.EXTRA_SAMPLES, "H", [_UNASSOCIATED]))
+        entries.append(_shorts(Tag.EXTRA_SAMPLES, _UNASSOCIATED))
     if xmp is not None:
-        entries.append((Tag.XMP, "B", xmp))
+        entries.append(Entry(Tag.XMP, 1, len(xmp), xmp))
     if profile is not None:
-        entries.append((Tag.PROFILE, "B", profile))
+        entries.append(Entry(Tag.PROFILE, 7, len(profile), profile))
     body = b"".join(strip + b"\x00" * (len(strip) % 2) for strip in strips)
-    return b"II*\x00" + struct.pack("<I", offsets[-1]) + body + _directory(entries, offsets[-1])
+    return b"II*\x00" + struct.pack("<I", offsets[-1]) + body + laid(entries, offsets[-1])
 
 
 def _packed(strip: NDArray[Any], packed: bool) -> bytes:
@@ -158,21 +161,12 @@ def _packed(strip: NDArray[Any], packed: bool) -> bytes:
     return zlib.compress(differences.tobytes(), 3)
 
 
-def _directory(entries: list[tuple[int, str, Sequence[int] | bytes]], place: int) -> bytes:
-    kinds = {"B": 7, "H": 3, "I": 4}
-    end = place + 2 + 12 * len(entries) + 4
-    lines, blocks = [struct.pack("<H", len(entries))], []
-    for tag, kind, numbers in sorted(entries, key=lambda entry: entry[0]):
-        block = bytes(numbers) if kind == "B" else struct.pack(f"<{len(numbers)}{kind}", *numbers)
-        line = struct.pack("<HHI", tag, kinds[kind], len(numbers))
-        if len(block) <= 4:
-            lines.append(line + block.ljust(4, b"\x00"))
-            continue
-        lines.append(line + struct.pack("<I", end))
-        block += b"\x00" * (len(block) % 2)
-        blocks.append(block)
-        end += len(block)
-    return b"".join((*lines, bytes(4), *blocks))
+def _shorts(tag: Tag, *numbers: int) -> Entry:
+    return Entry(tag, 3, len(numbers), struct.pack(f"<{len(numbers)}H", *numbers))
+
+
+def _longs(tag: Tag, *numbers: int) -> Entry:
+    return Entry(tag, 4, len(numbers), struct.pack(f"<{len(numbers)}I", *numbers))
 
 
 def _layout(page: Directory, width: int, height: int) -> _Layout:

@@ -65,7 +65,7 @@ def write(picture: Picture, output: Output | None = None) -> Encoded:
     elif format_ is Format.PNG:
         content = png.write(frames, nature.plays, profile, exif_block, xmp)
     elif format_ is Format.TIFF:
-        content = tiff.write(frames[0], nature, profile, xmp)
+        content = tiff.write(frames[0], nature, profile, exif_block, xmp)
     elif format_ is Format.GIF:
         content = gif.write(tuple(map(eight_bit, frames)), nature.plays)
     else:

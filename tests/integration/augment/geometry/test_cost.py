@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+
+import numpy as np
+from labelmesh_augment.geometry.following import Track
+from labelmesh_augment.geometry.labels import LabelRules, Labels, Polygon
+from labelmesh_augment.geometry.motion import Motion
+from labelmesh_augment.pictures.picture import Size
+
+from tests.unit.augment.geometry.marks import around, turning
+
+_SIZE = Size(100, 80)
 
 
 def test_boxes_and_keypoints_never_wait_for_shapely() -> None:
@@ -21,3 +32,23 @@ assert track.moved(Motion.start(Size(20, 20)).then(turned)).finish(LabelRules())
 assert "shapely" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_rings_that_cross_themselves_endlessly_take_no_time_to_speak_of() -> None:
+    # Taken apart, it would have more pieces than there is memory for.
+    tangle = np.random.default_rng(0).uniform(-20, 120, (20_000, 2))
+    started = time.process_time()
+    track = Track.start(Labels(polygons=(Polygon((tangle,)),)), _SIZE).covered([np.array([[10, 10], [20, 10], [20, 20.0]])])
+    left, _ = track.moved(Motion.start(_SIZE).then(around(turning(20), _SIZE))).finish(LabelRules())
+    assert time.process_time() - started < 5
+    assert 0.1 < left.polygons[0].visible_share < 0.8
+
+
+def test_a_great_many_small_rings_that_cross_themselves_are_cut_in_time() -> None:
+    tie = np.array([[0, 0], [9, 9], [9, 0], [0, 9]], dtype=np.float64)
+    ties = [tie + np.array([x % 130 - 20, x // 20 - 20]) for x in range(2000)]
+    started = time.process_time()
+    track = Track.start(Labels(polygons=tuple(Polygon((ring,)) for ring in ties)), _SIZE)
+    left, dropped = track.moved(Motion.start(_SIZE).then(around(turning(20), _SIZE))).finish(LabelRules())
+    assert time.process_time() - started < 5
+    assert len(left.polygons) + len(dropped) == 2000

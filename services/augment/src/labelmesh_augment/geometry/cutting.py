@@ -1,73 +1,60 @@
-"""Polygons cut at a frame, and areas that others lie over. Shapely is loaded when the first of them comes."""
+"""Polygons cut at a frame, and areas that others lie over. Shapely is loaded when the first of them comes.
+
+A ring that crosses itself may do so millions of times, and taking it apart would take as long: it is cut as it is, and stays one ring.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from labelmesh_augment.geometry.labels import Points
+from labelmesh_augment.geometry.outlines import area, clipped
 from labelmesh_augment.pictures.picture import Size
 
 # A polygon has at most this many pieces after a cut, the largest ones.
 MAX_RINGS = 1000
 # Square pixels; pieces of less are rounding.
 _NOTHING = 1e-6
+# Lines through a ring that crosses itself, along which it is measured.
+_LINES = 256
+# Where nothing is.
+_BEYOND = 1e12
 
 
-def _shape(ring: Points) -> Any:
-    """The area that a ring encloses, by the even-odd rule where it crosses itself."""
+def _simple(ring: Points) -> Any:
+    """The area that a ring encloses; None where it crosses or touches itself."""
     import shapely
 
     if len(ring) < 3:
         return shapely.Polygon()
     shape = shapely.Polygon(ring)
-    return shape if shape.is_valid else shapely.make_valid(shape)
+    return shape if shape.is_valid else None
 
 
 def ring_area(ring: Points) -> float:
-    """Square pixels within a ring, by the even-odd rule where it crosses itself."""
-    return float(_shape(ring).area)
+    """Square pixels within a ring; by the even-odd rule, and to within a hundredth or so, where it crosses itself."""
+    return _even_odd_area(ring) if _simple(ring) is None else area(ring)
 
 
 def cut(ring: Points, size: Size) -> list[Points]:
-    """The pieces of a ring within the frame, each a ring without crossings."""
+    """The pieces of a ring within the frame, the largest first."""
     import shapely
 
-    window = shapely.box(0.0, 0.0, size.width, size.height)
-    return pieces(shapely.intersection(_shape(ring), window))
-
-
-def pieces(shape: Any) -> list[Points]:
-    """The rings around all areas of a shape, the largest first; those with holes are divided so that none has one."""
-    import shapely
-
-    found: list[tuple[float, Points]] = []
-    waiting = [part for part in shapely.get_parts(shape).tolist() if part.geom_type == "Polygon"]
-    waiting += [
-        inner
-        for part in shapely.get_parts(shape).tolist()
-        if part.geom_type.startswith("Multi")
-        for inner in part.geoms
-        if inner.geom_type == "Polygon"
+    shape = _simple(ring)
+    if shape is None:
+        left = clipped(ring, size)
+        return [left] if len(left) else []
+    parts = shapely.get_parts(shapely.intersection(shape, shapely.box(0.0, 0.0, size.width, size.height))).tolist()
+    found = [
+        (part.area, shapely.get_coordinates(part.exterior)[:-1]) for part in parts if part.geom_type == "Polygon" and part.area > _NOTHING
     ]
-    # Each cut takes at least one hole away.
-    while waiting and len(found) + len(waiting) <= 200_000:
-        part = waiting.pop()
-        if part.area < _NOTHING:
-            continue
-        if not part.interiors:
-            found.append((part.area, shapely.get_coordinates(part.exterior)[:-1]))
-            continue
-        x0, y0, x1, y1 = part.bounds
-        left, _, right, _ = part.interiors[0].bounds
-        middle = (left + right) / 2
-        for side in (shapely.box(x0, y0, middle, y1), shapely.box(middle, y0, x1, y1)):
-            waiting += [inner for inner in shapely.get_parts(shapely.intersection(part, side)).tolist() if inner.geom_type == "Polygon"]
     found.sort(key=lambda entry: -entry[0])
-    return [ring for _, ring in found[:MAX_RINGS]]
+    return [piece for _, piece in found[:MAX_RINGS]]
 
 
 def simplified(ring: Points) -> Points:
@@ -85,9 +72,55 @@ def covered_shares(rings: Sequence[Points], covers: Sequence[Points]) -> NDArray
     """What share of the area within each ring lies under any of the covers."""
     import shapely
 
-    over = shapely.union_all([_shape(cover) for cover in covers])
-    shapes = [_shape(ring) for ring in rings]
-    whole = np.array([shape.area for shape in shapes])
-    hidden = np.array([shapely.intersection(shape, over).area for shape in shapes])
-    shares: NDArray[np.float64] = np.where(whole > 0.0, hidden / np.where(whole > 0.0, whole, 1.0), 0.0)
+    over = shapely.union_all([shapely.Polygon(cover).buffer(0.0) for cover in covers if len(cover) >= 3])
+    shares = np.zeros(len(rings))
+    for index, ring in enumerate(rings):
+        shape = _simple(ring)
+        if shape is None:
+            shares[index] = _drawn_share(ring, covers)
+        elif shape.area > 0.0:
+            shares[index] = min(shapely.intersection(shape, over).area / shape.area, 1.0)
     return shares
+
+
+def _crossings(ring: Points, lines: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Where level lines cross a ring: x of each crossing, in order; between the first two is inside, and so on. Some may be followed by
+    pairs of `_BEYOND`."""
+    start, end = ring, np.roll(ring, -1, axis=0)
+    if len(ring) <= _LINES:
+        # All at once, since most rings are small.
+        y = lines[:, None]
+        crossing = (start[:, 1] <= y) != (end[:, 1] <= y)
+        rise = np.where(start[:, 1] == end[:, 1], 1.0, end[:, 1] - start[:, 1])
+        x = np.where(crossing, start[:, 0] + (end[:, 0] - start[:, 0]) * ((y - start[:, 1]) / rise), _BEYOND)
+        yield from np.sort(x, axis=1)[:, : len(ring) // 2 * 2]
+        return
+    for height in lines.tolist():
+        through = (start[:, 1] <= height) != (end[:, 1] <= height)
+        one, other = start[through], end[through]
+        yield np.sort(one[:, 0] + (other[:, 0] - one[:, 0]) * ((height - one[:, 1]) / (other[:, 1] - one[:, 1])))
+
+
+def _even_odd_area(ring: Points) -> float:
+    """Lengths within the ring along level lines, each for its share of the height."""
+    low, high = float(ring[:, 1].min()), float(ring[:, 1].max())
+    step = (high - low) / _LINES
+    crossings = list(_crossings(ring, low + (np.arange(_LINES, dtype=np.float64) + 0.5) * step))
+    if len(ring) <= _LINES:
+        x = np.array(crossings)
+        return float((x[:, 1::2] - x[:, ::2]).sum()) * step
+    return float(sum(float((x[1::2] - x[::2]).sum()) for x in crossings)) * step
+
+
+def _drawn_share(ring: Points, covers: Sequence[Points]) -> float:
+    """Of places spread over the ring."""
+    low = ring.min(axis=0)
+    side = max(float((ring.max(axis=0) - low).max()), 1e-9) / _LINES
+    over = np.zeros((_LINES, _LINES), np.uint8)
+    for cover in covers:
+        if len(cover) >= 3:
+            corners = np.clip((cover - low) / side - 0.5, -1e5, 1e5) * 16
+            cv2.fillPoly(over, [np.rint(corners).astype(np.int32)], (1,), cv2.LINE_8, 4)
+    places = (np.arange(_LINES, dtype=np.float64) + 0.5) * side
+    inside = np.array([np.searchsorted(x, low[0] + places) % 2 for x in _crossings(ring, low[1] + places)])
+    return float((inside & over).sum()) / max(float(inside.sum()), 1.0)

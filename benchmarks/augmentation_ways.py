@@ -19,7 +19,7 @@ from labelmesh_augment.geometry.labels import Box, Labels
 from labelmesh_augment.pipelines import augmenting
 from labelmesh_augment.pipelines.pipeline import Pipeline, Step
 from labelmesh_augment.pipelines.validation import normalised
-from labelmesh_chassis.memory import keep_small_blocks, return_large_blocks
+from labelmesh_chassis.memory import keep_small_blocks, return_large_blocks, settle
 from numpy.typing import NDArray
 
 QUALITY = 90
@@ -105,6 +105,7 @@ def main() -> None:
         # As the processes that use it do.
         return_large_blocks()
         keep_small_blocks()
+        settle()
     files = [path.read_bytes() for path in sorted(Path(folder).glob("*.jpg"))]
     made = Library(files) if way == "library" else Loop(files)
     print(json.dumps({"files": len(files)}), flush=True)

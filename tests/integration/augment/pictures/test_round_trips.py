@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from labelmesh_augment.pictures.headers import FOREVER, Limits, Nature
 from labelmesh_augment.pictures.picture import Frame, Picture
@@ -75,6 +75,7 @@ def test_lossless_formats_give_back_every_pixel(
     holes=st.booleans(),
     plays=st.sampled_from([FOREVER, 1, 2, 1000]),
 )
+@example(size=(1, 1), seed=3129, format_=Format.GIF, durations=[0, 0], holes=True, plays=FOREVER)
 def test_animations_come_back_frame_by_frame(
     size: tuple[int, int], seed: int, format_: Format, durations: list[int], holes: bool, plays: int
 ) -> None:

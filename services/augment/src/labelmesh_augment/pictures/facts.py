@@ -29,7 +29,7 @@ _SIZES = {
 }
 _LONG = 4
 _BELOW = frozenset({34665, 34853, 40965})
-# Of the first directory: description, maker, model, resolution, program, time, artist, host, rating, copyright. Others are of how pixels lie.
+# Of the first directory: description, maker, model, resolution, program, time, artist, host, rating, copyright.
 _CARRIED = frozenset({270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 18249, 33432}) | _BELOW
 _MAX_ENTRIES = 500
 _MAX_BYTES = 1024 * 1024

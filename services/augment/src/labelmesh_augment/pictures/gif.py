@@ -173,7 +173,8 @@ def write(frames: tuple[Frame, ...], plays: int) -> bytes:
 
     for frame in frames:
         colour = _bgr(frame)
-        opaque = None if frame.alpha is None else frame.alpha >= 128
+        # Where one frame has holes every one says so: some readers clear with a colour where they find no transparency.
+        opaque = None if not clears else np.ones((size.height, size.width), bool) if frame.alpha is None else frame.alpha >= 128
         area = _changed(colour, before) if not clears else _shown(opaque)
         parts += _written(colour, opaque, area, None if clears else before, frame.duration_ms, clears, otherwise)
         before = colour
@@ -193,7 +194,8 @@ def _written(
     shown = None if opaque is None else opaque[area]
     if before is not None:
         # What stays as it is need not be painted.
-        shown = (piece != before[area]).any(axis=2)
+        changed = (piece != before[area]).any(axis=2)
+        shown = None if changed.all() else changed
     numbers, palette, transparent = paletted(piece, shown, otherwise)
     height, width = numbers.shape
     bits = max(2, (len(palette) - 1).bit_length())

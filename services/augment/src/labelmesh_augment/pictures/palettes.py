@@ -46,21 +46,20 @@ def chosen(pictures: Iterable[NDArray[Any]], pixels: int) -> Chosen:
 def paletted(
     colour: NDArray[Any], shown: NDArray[np.bool_] | None, otherwise: Callable[[], Chosen]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int | None]:
-    """Numbers of colours (height, width), the colours (count, 3), and the number that stands for what is not shown, if there is any.
+    """Numbers of colours (height, width), the colours (count, 3), and the number that stands for what is not shown; None without `shown`.
 
     `colour`: (height, width, 3), uint8; the palette's channels have the same order. Exact where there are at most 256 colours, the
     transparent one included; else those of `otherwise`.
     """
     height, width = colour.shape[:2]
-    hidden = shown is not None and not shown.all()
-    pixels = colour[shown] if hidden and shown is not None else colour.reshape(-1, 3)
-    exact = _exact(pixels, _MOST - 1 if hidden else _MOST)
+    pixels = colour.reshape(-1, 3) if shown is None else colour[shown]
+    exact = _exact(pixels, _MOST if shown is None else _MOST - 1)
     if exact is not None:
         numbers, palette = exact
     else:
         palette = otherwise().colours
         numbers = otherwise().nearest[_codes(pixels >> 3, 5)]
-    if not hidden or shown is None:
+    if shown is None:
         return numbers.reshape(height, width), palette, None
     placed = np.full((height, width), len(palette), np.uint8)
     placed[shown] = numbers

@@ -8,6 +8,7 @@ import "./styles/pages.css";
 import "./styles/models.css";
 import "./styles/predict.css";
 import "./styles/augment.css";
+import "./styles/pipeline.css";
 import { type App, AppProvider } from "./app";
 import { Desk } from "./labeling/desk";
 import { connectMesh, type Mesh } from "./rpc/mesh";

@@ -9,7 +9,7 @@ import { copyText, useBlobAddress } from "./blobs";
 import type { Catalogue } from "./catalogue";
 import { recipeJson, stepsDone } from "./drawn";
 import { labelsInWords } from "./overlay";
-import { DownloadOne, DrawnValues, Shot } from "./results";
+import { DownloadOne, DrawnValues, Shot } from "./result";
 
 export function Large(props: {
   bench: Bench;

@@ -17,6 +17,7 @@ from labelmesh.augment.v1 import (
 from labelmesh_chassis.answers import sweep_answers
 from labelmesh_chassis.channels import open_channel
 from labelmesh_chassis.database import Database, migrate
+from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.fetching import fetch
 from labelmesh_chassis.housekeeping import Housekeeper
@@ -76,7 +77,7 @@ def compose(settings: AugmentSettings, verifier: IdentityVerifier) -> MeshServer
     )
     builder.check("database", database.is_up)
     builder.check("workers", pool.is_up)
-    for close in (database.close, labeling_channel.close, asking.close, pool.close, housekeeper.stop):
+    for close in (database.close, labeling_channel.close, pool.close, housekeeper.stop):
         builder.on_stop(close)
     housekeeper.start()
     return builder.build()
@@ -98,6 +99,10 @@ def _workers(settings: AugmentSettings, registry: CollectorRegistry) -> WorkerPo
     )
     pool.start()
     return pool
+
+
+def _fetched(url: str, most: int) -> bytes:
+    return fetch(url, max_bytes=most, timeout_s=min(_FETCH_S, time_left() or _FETCH_S)).content
 
 
 def _pixels(content: bytes) -> int:

@@ -25,8 +25,8 @@ class AugmentSettings(ServiceSettings, ObjectStoreSettings, FetchSettings):
 
     @property
     def most_workers(self) -> int:
-        """The number of processes, from the cores that this process may use."""
-        return self.workers or len(os.sched_getaffinity(0))
+        """The number of processes, by default from the cores that this process may use."""
+        return self.workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
     @property
     def most_streams(self) -> int:

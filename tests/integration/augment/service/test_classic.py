@@ -64,7 +64,6 @@ def door(signer: Signer) -> Iterator[Door]:
         ClassicServicer(asking),
     )
     builder.on_stop(pool.close)
-    builder.on_stop(asking.close)
     server = builder.build()
     opened = Door(f"127.0.0.1:{server.start()}", signer)
     yield opened

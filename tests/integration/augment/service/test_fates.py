@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,10 +42,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     pool.start()
     nowhere: Any = None
     asking = Asking(pool, Sources(nowhere, nowhere, fetched), Saved(nowhere, nowhere), lambda content: 1000)
-    user = new_id()
-    caller = Caller.of(Identity(f"user:{user}", user, Role.ANNOTATOR))
+    me = new_id()
 
-    def run(*messages: list[bytes | str], copies: tuple[int, ...] = (0,), seconds: float = 60) -> list[tuple[int, int, str]]:
+    def run(
+        *messages: list[bytes | str], copies: tuple[int, ...] = (0,), seconds: float = 60, user: str = me
+    ) -> list[tuple[int, int, str]]:
+        caller = Caller.of(Identity(f"user:{user}", user, Role.ANNOTATOR))
         items = [[Item((Wanted(WebAddress(one) if isinstance(one, str) else one),), copies) for one in message] for message in messages]
         stream = Stream(asking.call(caller, seconds), Inline(Pipeline(), b""), 0, time.monotonic() + seconds)
         found = []
@@ -58,7 +61,6 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         return found
 
     yield run
-    asking.close()
     pool.close()
 
 
@@ -100,3 +102,16 @@ def test_what_was_not_answered_by_the_end_is_not_answered_wrongly(run: Run) -> N
     with pytest.raises(Unavailable, match="STREAM_RENEW"):
         run(*[[b"0.5"]] * 40, seconds=3)
     assert time.monotonic() - began < 4.5
+
+
+def test_addresses_that_hang_hold_up_nobody_elses_streams(run: Run) -> None:
+    hanging: list[bytes | str] = ["2 0"] * 8
+    threads = [threading.Thread(target=run, args=(hanging,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert run(["0 0"] * 8, user=new_id()) == [(index, 0, "DONE") for index in range(8)]
+    assert time.monotonic() - began < 1.8
+    for thread in threads:
+        thread.join(timeout=30)

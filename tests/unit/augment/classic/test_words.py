@@ -47,7 +47,7 @@ def test_values_have_their_units(kind: Kind, unit: str, value: object, text: str
 
 def test_lists_are_told_one_after_the_other() -> None:
     parameter = Parameter("p", "P", "", Kind.NUMBER, 0, unit="px", many=5)
-    assert _value(parameter, (1.0, 2.0)) == "1 px, 2 px"
+    assert _value(parameter, (1.0, 2.0)) == "1, 2 px"
     assert _value(parameter, ()) == "none"
 
 

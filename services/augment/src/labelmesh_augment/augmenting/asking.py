@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLong
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -24,7 +24,6 @@ from labelmesh_augment.pipelines.validation import check, check_recipe, normalis
 from labelmesh_augment.work.orders import Order, Packed, Work, packed
 
 _MOST_COPIES_A_JOB = 6
-_FETCHERS = 24
 
 Outcome = TypeVar("Outcome")
 # How many pixels a file has, from its header; raises what there is to say against it.
@@ -124,11 +123,6 @@ class Asking:
         self._sources = sources
         self._saved = saved
         self._weigh = weigh
-        self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
-
-    def close(self) -> None:
-        """Ends its threads."""
-        self._fetchers.shutdown(wait=False, cancel_futures=True)
 
     def call(self, caller: Caller, seconds: float) -> Call:
         """A call of so many seconds."""
@@ -175,11 +169,12 @@ class Asking:
 
     # --- for streams, too ---
 
-    def fetching(self, call: Call, wanted: Sequence[Wanted], *, patient: bool = True) -> tuple[Future[Packed], ...]:
-        """The files of pictures, on their way. PermissionDenied (SCOPE_MISSING) comes out of them for a key that may not read images of
-        labeling and asks for one."""
+    def fetching(self, call: Call, wanted: Sequence[Wanted], threads: Executor, *, patient: bool = True) -> tuple[Future[Packed], ...]:
+        """The files of pictures, on their way in the caller's own threads, so that one whose addresses hang holds up nobody else.
+        PermissionDenied (SCOPE_MISSING) comes out of them for a key that may not read images of
+               labeling and asks for one."""
         return tuple(
-            self._fetchers.submit(copy_context().run, partial(self._content, call, one, _place(index), patient=patient))
+            threads.submit(copy_context().run, partial(self._content, call, one, _place(index), patient=patient))
             for index, one in enumerate(wanted)
         )
 
@@ -200,7 +195,11 @@ class Asking:
         if len(wanted) == 1 or all(isinstance(one.source, bytes) for one in wanted):
             pictures = [self._content(call, one, _place(index), patient=False) for index, one in enumerate(wanted)]
         else:
-            pictures = [waited(file, call.ticket.deadline) for file in self.fetching(call, wanted, patient=False)]
+            threads = ThreadPoolExecutor(len(wanted), thread_name_prefix="fetch")
+            try:
+                pictures = [waited(file, call.ticket.deadline) for file in self.fetching(call, wanted, threads, patient=False)]
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
         return tuple(pictures), time.perf_counter() - started
 
     def _content(self, call: Call, wanted: Wanted, place: str, *, patient: bool) -> Packed:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLong
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -192,12 +192,14 @@ class _Run:
         self._gathered: list[_Unit] = []
         self._gathered_weight = 0
         self._fetched: queue.SimpleQueue[_Fetching | Exception | None] | None = None
+        self._fetchers = ThreadPoolExecutor(MOST_AHEAD, thread_name_prefix="fetch")
         # Ends with None, or with what broke the stream off.
         self._units: queue.SimpleQueue[_Unit | Exception | None] = queue.SimpleQueue()
 
     def stop(self) -> None:
         self._stopped.set()
         self._stream.call.ticket.cancel()
+        self._fetchers.shutdown(wait=False, cancel_futures=True)
 
     def answers(self, messages: Iterator[Sequence[Item]]) -> Iterator[list[Result]]:
         _start(self._read, messages)
@@ -277,7 +279,9 @@ class _Run:
         while not self._ahead.acquire(timeout=_STEP_S):
             self._go_on()
         self._go_on()
-        self._fetched.put(_Fetching(index, item, () if sent_along else self._asking.fetching(self._stream.call, item.wanted)))
+        self._fetched.put(
+            _Fetching(index, item, () if sent_along else self._asking.fetching(self._stream.call, item.wanted, self._fetchers))
+        )
 
     def _hand_over_fetched(self, fetched: queue.SimpleQueue[_Fetching | Exception | None]) -> None:
         while isinstance(one := fetched.get(), _Fetching):

@@ -24,7 +24,7 @@ h1 { font-size: 1.35rem; margin: 0 0 1rem; } h2 { font-size: 1.05rem; margin: 2r
 a { color: var(--accent); }
 form { display: grid; grid-template-columns: 1fr 9rem auto; gap: .75rem; align-items: end; }
 label { display: grid; gap: .2rem; font-size: .85rem; color: var(--quiet); }
-input, button { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--line); border-radius: .4rem;
+input, button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: .4rem;
   padding: .45rem .6rem; min-width: 0; }
 button { background: var(--accent); border-color: transparent; color: var(--paper); cursor: pointer; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }

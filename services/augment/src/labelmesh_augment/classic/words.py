@@ -36,20 +36,20 @@ def _step(name: str, values: dict[str, Any]) -> Told:
 def _value(parameter: Parameter, value: Any) -> str:
     if parameter.kind is Kind.COLOUR:
         return "#" + "".join(f"{int(part):02x}" for part in value)
-    if parameter.many and isinstance(value, list | tuple):
-        return ", ".join(_single(parameter, each) for each in value) or "none"
-    return _single(parameter, value)
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    if not values:
+        return "none"
+    unit = parameter.unit.removeprefix("share ")
+    times = 100 if unit.startswith("of ") else 1
+    unit = f"% {unit}" if unit.startswith("of ") else unit
+    words = ", ".join(_single(each, times) for each in values)
+    return words if not unit else f"{words}{'' if unit == '°' else ' '}{unit}"
 
 
-def _single(parameter: Parameter, value: Any) -> str:
+def _single(value: Any, times: int) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if not isinstance(value, int | float):
-        return str(value)
-    unit = parameter.unit.removeprefix("share ")
-    if unit.startswith("of "):
-        return f"{_number(100 * value)} % {unit}"
-    return f"{_number(value)}{'' if unit == '°' else ' '}{unit}".strip()
+    return _number(times * value) if isinstance(value, int | float) else str(value)
 
 
 def _number(value: float) -> str:

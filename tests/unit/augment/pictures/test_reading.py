@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from labelmesh_augment.pipelines.pipeline import Format
 from labelmesh_chassis.errors import InvalidArgument
 from PIL import Image, ImageCms, ImageOps
 
-from tests.unit.augment.pictures.files import alpha_of, bgr, chunk, exif, gif, gif_frame, opened, photograph, png, saved
+from tests.unit.augment.pictures.files import alpha_of, bgr, chunk, exif, gif, gif_frame, gray_tiff, opened, photograph, png, saved, tiff
 
 
 def refusal(content: bytes, limits: Limits | None = None) -> InvalidArgument:
@@ -285,6 +286,61 @@ def test_limits_are_the_callers() -> None:
     assert refusal(content, Limits(side=19)).reason == "TOO_MANY_PIXELS"
     assert refusal(content, Limits(bytes=len(content) - 1)).reason == "TOO_LARGE"
     assert inspect(content, Limits(pixels=200, side=20)).pixels == 200
+
+
+def test_a_png_whose_checksum_is_wrong_is_refused() -> None:
+    content = png(2, 1, 8, 3, b"\x00\x00\x01", chunk(b"PLTE", b"\x01\x02\x03\x04\x05\x06"))
+    place = content.index(b"\x01\x02\x03\x04\x05\x06")
+    found = refusal(content[:place] + b"\x09" + content[place + 1 :])
+    assert (found.reason, "PLTE" in found.message) == ("NOT_AN_IMAGE", True)
+
+
+def test_white_can_be_zero_in_a_tiff() -> None:
+    assert read(gray_tiff(2, 1, b"\x00\xf0", colours=0)).frames[0].colour.tolist() == [[255, 15]]
+
+
+def of_samples(*, planar: int = 1, extra: int | None = None, samples: int = 3) -> list[tuple[int, int, int, int]]:
+    """Entries of a TIFF of 2 x 1 pixels of 8 bit in one strip at byte 8, or one for each plane."""
+    entries = [(256, 4, 1, 2), (257, 4, 1, 1), (258, 3, 1, 8), (262, 3, 1, 2), (277, 3, 1, samples), (278, 4, 1, 1), (284, 3, 1, planar)]
+    return entries if extra is None else [*entries, (338, 3, 1, extra)]
+
+
+def test_planes_of_a_tiff_are_put_together() -> None:
+    planes = struct.pack("<3I3I", 32, 34, 36, 2, 2, 2) + b"\x01\x02\x03\x04\x05\x06"
+    content = tiff([*of_samples(planar=2), (273, 4, 3, 8), (279, 4, 3, 20)], planes)
+    assert read(content).frames[0].colour.tolist() == [[[5, 3, 1], [6, 4, 2]]]
+
+
+def test_alpha_that_was_multiplied_in_is_taken_out_again() -> None:
+    body = bytes((100, 50, 0, 128, 7, 7, 7, 0))
+    strips = [(273, 4, 1, 8), (279, 4, 1, len(body))]
+    multiplied = read(tiff([*of_samples(extra=1, samples=4), *strips], body)).frames[0]
+    assert (multiplied.colour[0, 0].tolist(), alpha_of(multiplied).tolist()) == ([0, 100, 199], [[128, 0]])
+    plain = read(tiff([*of_samples(extra=2, samples=4), *strips], body)).frames[0]
+    assert plain.colour[0, 0].tolist() == [0, 50, 100]
+    assert read(tiff([*of_samples(extra=0, samples=4), *strips], body)).frames[0].alpha is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_tiles_of_a_tiff_are_put_side_by_side(packed: bool) -> None:
+    values = np.arange(20 * 36, dtype=np.uint16).reshape(20, 36).astype(np.uint8)
+    whole = np.zeros((32, 48), np.uint8)
+    whole[:20, :36] = values
+    tiles = [whole[top : top + 16, left : left + 16].tobytes() for top in (0, 16) for left in (0, 16, 32)]
+    if packed:
+        tiles = [zlib.compress(tile) for tile in tiles]
+    places = np.cumsum([8 + 48, *map(len, tiles)])[:-1]
+    body = struct.pack("<6I6I", *places, *map(len, tiles)) + b"".join(tiles)
+    entries = [(256, 4, 1, 36), (257, 4, 1, 20), (258, 3, 1, 8), (259, 3, 1, 8 if packed else 1), (262, 3, 1, 1)]
+    content = tiff([*entries, (322, 4, 1, 16), (323, 4, 1, 16), (324, 4, 6, 8), (325, 4, 6, 32)], body)
+    assert np.array_equal(read(content).frames[0].colour, values)
+
+
+def test_numbers_of_a_tiff_can_begin_with_the_large_end() -> None:
+    values = (np.arange(48, dtype=np.uint16) * 1000).reshape(6, 8)
+    content = saved(Image.fromarray(values.astype(">u2")), "TIFF")
+    assert content.startswith(b"MM")
+    assert np.array_equal(read(content).frames[0].colour, values)
 
 
 def test_a_tiff_of_two_pages_is_refused_and_one_with_a_small_copy_taken() -> None:

@@ -28,11 +28,13 @@ def _matrix(matrix: NDArray[np.float64]) -> ColourMatrix:
     return ColourMatrix(np.hstack([matrix, np.zeros((3, 1))]))
 
 
+_WITHOUT_COLOURS = _matrix(saturating(0.0))
+
 # Effects.
 
 
 def _grayscale(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:
-    return (_matrix(saturating(0.0)),)
+    return (_WITHOUT_COLOURS,)
 
 
 def _brightness(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:

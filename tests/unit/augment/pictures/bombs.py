@@ -64,6 +64,12 @@ def _png() -> dict[str, tuple[bytes, str]]:
         "png with an international text of 200 MB": (of(chunk(b"iTXt", b"a\x00\x01\x00\x00\x00" + zeros)), TAKEN),
         "png with XMP of 200 MB": (of(chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + zeros)), TAKEN),
         "png with 1,000 texts of 200 MB": (of(chunk(b"zTXt", b"a\x00\x00" + deflated_zeros(10)) * 1000), TAKEN),
+        "png with 3,000 profiles of 4 MB": (of(chunk(b"iCCP", b"a\x00\x00" + deflated_zeros(4)) * 3000), TAKEN),
+        "png with 3,000 XMPs of 2 MB": (
+            of(chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + deflated_zeros(2)) * 3000),
+            TAKEN,
+        ),
+        "png with a palette of 15 MB": (of(chunk(b"PLTE", bytes(15_000_000))), "NOT_AN_IMAGE"),
         "png with pixels of 200 MB for one": (
             b"\x89PNG\r\n\x1a\n"
             + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))

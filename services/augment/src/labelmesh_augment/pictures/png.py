@@ -58,6 +58,9 @@ class _Chunks:
     profile: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    # Whether a profile and a packet have been met.
+    profiled: bool = False
+    described: bool = False
     frames: int = 1
     plays: int = 1
     pieces: list[memoryview] = field(default_factory=list)
@@ -278,8 +281,8 @@ def _all(content: bytes) -> _Chunks:
             _take(found, kind, content[start:end])
         elif kind == b"eXIf" and found.exif is None:
             found.exif = content[start:end]
-        elif kind == b"iTXt" and found.xmp is None:
-            found.xmp = _xmp(content[start:end])
+        elif kind == b"iTXt":
+            _take_xmp(found, content[start:end])
     return found
 
 
@@ -287,15 +290,30 @@ def _take(found: _Chunks, kind: bytes, payload: bytes) -> None:
     if kind == b"acTL" and len(payload) == 8:
         found.frames, found.plays = struct.unpack(">II", payload)
     elif kind == b"PLTE":
-        found.palette = payload
+        found.palette = _short(payload, 768)
     elif kind == b"tRNS":
-        found.transparency = payload
-    elif kind == b"iCCP":
+        found.transparency = _short(payload, 256)
+    elif kind == b"iCCP" and not found.profiled:
+        # Each could unpack to megabytes, and there may be thousands: one is looked at.
+        found.profiled = True
         found.profile = _profile(payload)
     elif kind == b"eXIf":
         found.exif = payload
-    elif kind == b"iTXt" and found.xmp is None:
+    elif kind == b"iTXt":
+        _take_xmp(found, payload)
+
+
+def _take_xmp(found: _Chunks, payload: bytes) -> None:
+    if not found.described and payload.startswith(_XMP):
+        found.described = True
         found.xmp = _xmp(payload)
+
+
+def _short(payload: bytes, most: int) -> bytes:
+    """It goes into the file of every frame."""
+    if len(payload) > most:
+        raise damaged(_NAME)
+    return payload
 
 
 def _control(payload: bytes) -> _Control:
@@ -312,7 +330,7 @@ def _profile(payload: bytes) -> bytes | None:
 
 
 def _xmp(payload: bytes) -> bytes | None:
-    if not payload.startswith(_XMP) or len(payload) < len(_XMP) + 4:
+    if len(payload) < len(_XMP) + 4:
         return None
     compressed = payload[len(_XMP)]
     # Behind the two flags: a language and a translated keyword, each ended by 0.

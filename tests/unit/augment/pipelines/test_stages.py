@@ -10,13 +10,14 @@ from labelmesh_augment.geometry.labels import Labels
 from labelmesh_augment.pictures.picture import Frame, Picture, Size
 from labelmesh_augment.pipelines.drawing import draw
 from labelmesh_augment.pipelines.executing import execute, in_colour
-from labelmesh_augment.pipelines.pipeline import Pipeline, Step
+from labelmesh_augment.pipelines.pipeline import Fill, FillKind, Pipeline, Step
 from labelmesh_augment.pipelines.random import Origin
 from labelmesh_augment.pipelines.stages import Move, Stage, Staging, Tone
 from labelmesh_augment.pipelines.validation import normalised
 from labelmesh_augment.transforms.effects import ColourMatrix, PixelStep
 
 SIZE = Size(40, 30)
+BLACK = Fill()
 
 
 def step(name: str, **parameters: Any) -> Step:
@@ -29,15 +30,19 @@ def staged(*steps: Step, size: Size = SIZE) -> tuple[Stage, ...]:
     return staging.stages()
 
 
-def done(picture: Picture, *steps: Step) -> Picture:
+def done(picture: Picture, *steps: Step, fill: Fill = BLACK) -> Picture:
     staging = Staging(picture.size, len(picture.frames))
-    recipe = draw(normalised(Pipeline(steps)), Origin(1, "00" * 32), staging, Labels())
+    recipe = draw(normalised(Pipeline(steps, fill)), Origin(1, "00" * 32), staging, Labels())
     return execute(picture, Labels(), staging.stages(), recipe.fill, recipe.labels)[0]
 
 
 def colourful(dtype: Any = np.uint8) -> Picture:
     white = 255 if dtype == np.uint8 else 65535
     return Picture((Frame(np.random.default_rng(2).integers(0, white + 1, (SIZE.height, SIZE.width, 3)).astype(dtype)),))
+
+
+def frame_of(picture: Picture) -> Any:
+    return picture.frames[0].colour
 
 
 def kinds(stages: tuple[Stage, ...]) -> list[type]:
@@ -53,9 +58,46 @@ def test_curves_in_a_row_are_one() -> None:
     assert kinds(found) == [Tone]
 
 
-def test_nothing_changes_places() -> None:
-    found = staged(step("rotate"), step("brightness"), step("rotate"), step("grayscale"), step("brightness"), step("gaussian_blur"))
-    assert kinds(found) == [Move, Tone, Move, ColourMatrix, Tone, PixelStep]
+def test_linear_changes_of_colour_in_a_row_are_one() -> None:
+    found = staged(step("saturation"), step("brightness"), step("hue"), step("contrast"), step("channel_shuffle"), step("invert"))
+    assert kinds(found) == [ColourMatrix]
+    assert kinds(staged(step("brightness"), step("contrast"), step("gamma"), step("invert"), step("brightness"))) == [Tone]
+    assert kinds(staged(step("brightness"), step("hue"), step("gamma"), step("contrast"))) == [ColourMatrix, Tone]
+
+
+def test_what_one_lightens_beyond_white_another_brings_back() -> None:
+    picture = colourful()
+    assert np.array_equal(done(picture, step("brightness", shift=0.7), step("brightness", shift=-0.7)).frames[0].colour, frame_of(picture))
+    assert np.array_equal(done(picture, step("invert"), step("invert")).frames[0].colour, frame_of(picture))
+    assert staged(step("contrast", factor=4), step("contrast", factor=0.25)) == ()
+
+
+def test_colours_are_lost_before_a_movement_instead_of_after_it() -> None:
+    found = staged(step("rotate"), step("brightness"), step("colour_jitter"), step("grayscale"), step("contrast"), step("gaussian_blur"))
+    assert kinds(found) == [ColourMatrix, Move, Tone, PixelStep]
+    found = staged(step("rotate"), step("gamma"), step("grayscale"))
+    assert kinds(found) == [Move, Tone, ColourMatrix], "a curve that is not straight has to see the colours"
+    found = staged(step("rotate"), step("gaussian_blur"), step("grayscale"))
+    assert kinds(found) == [Move, PixelStep, ColourMatrix]
+    assert kinds(staged(step("centre_crop", width=4, height=4), step("grayscale"))) == [Move, ColourMatrix], "most of it is cut away"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("fill", [Fill(), Fill(colour=(250, 20, 120)), Fill(FillKind.MIRROR)])
+def test_losing_colours_before_or_after_a_movement_is_the_same_but_for_rounding(dtype: Any, fill: Fill) -> None:
+    picture = colourful(dtype)
+    moved = done(picture, step("rotate", angle=20, expand=True), step("zoom", factor=0.8), fill=fill)
+    apart = done(moved, step("contrast", factor=0.5), step("grayscale")).frames[0].colour.astype(int)
+    together = done(
+        picture, step("rotate", angle=20, expand=True), step("zoom", factor=0.8), step("contrast", factor=0.5), step("grayscale"), fill=fill
+    )
+    assert together.frames[0].colour.dtype == dtype
+    assert np.abs(together.frames[0].colour.astype(int) - apart).max() <= (2 if dtype == np.uint8 else 40)
+
+
+def test_everything_else_stays_in_its_place() -> None:
+    found = staged(step("rotate"), step("brightness"), step("rotate"), step("gaussian_blur"), step("brightness"), step("gaussian_blur"))
+    assert kinds(found) == [Move, Tone, Move, PixelStep, Tone, PixelStep]
 
 
 def test_movements_that_undo_each_other_are_nothing() -> None:

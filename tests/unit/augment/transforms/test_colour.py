@@ -47,7 +47,13 @@ def the_matrix(name: str, **values: Any) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize(
-    "curve", [brighter(0.3), brighter(-1), contrasted(10), contrasted(0.1), powered(0.1), powered(10), posterized(1), inverted]
+    "curve",
+    [
+        *(tones.curves[0] for tones in (brighter(0.3), brighter(-1), contrasted(10), contrasted(0.1), inverted())),
+        powered(0.1),
+        powered(10),
+        posterized(1),
+    ],
 )
 def test_curves_stay_on_the_scale(curve: Any) -> None:
     values = curve(SCALE)
@@ -88,7 +94,7 @@ def test_solarising_inverts_what_is_brighter_than_the_threshold() -> None:
 
 
 def test_inverting_twice_gives_the_values_back() -> None:
-    assert np.allclose(inverted(the_curve("invert")), SCALE)
+    assert np.allclose(inverted().curves[0](the_curve("invert")), SCALE)
 
 
 def test_greyscale_is_luma_in_every_channel() -> None:

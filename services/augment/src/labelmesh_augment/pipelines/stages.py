@@ -1,7 +1,7 @@
 """A recipe as work: neighbours put together, so that pixels are moved once and looked up once, whatever number of steps asked for it.
 
-Consecutive movements become one; consecutive tone curves become one table. Nothing changes places, so nothing changes the result but the
-rounding between steps that is saved.
+Consecutive movements become one; so do consecutive linear changes of colour, and what remains of tone curves becomes one table. A picture
+that loses its colours right after a movement loses them before it: linear interpolation does not mind, and there is a third to move.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from labelmesh_augment.geometry.following import Track
 from labelmesh_augment.geometry.labels import Labels
 from labelmesh_augment.geometry.motion import Motion
 from labelmesh_augment.pictures.picture import Size
+from labelmesh_augment.pipelines.colouring import WITHOUT_COLOURS, Change, added, simplified
 from labelmesh_augment.pipelines.pipeline import DrawnStep
 from labelmesh_augment.transforms.catalogue import CATALOGUE
 from labelmesh_augment.transforms.effects import ColourMatrix, Cover, Displace, Effect, Mix, PixelStep, Tones, Warp
@@ -22,6 +23,8 @@ from labelmesh_augment.transforms.effects import ColourMatrix, Cover, Displace, 
 # Of all frames of a result together, also between steps.
 RESULT_PIXELS = 100_000_000
 RESULT_SIDE = 30_000
+# Whatever a movement cuts away need not lose its colours first.
+_MUCH_LARGER = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +56,7 @@ class Staging:
         self._further = tuple(further)
         self._done: list[Stage] = []
         self._motion: Motion | None = None
-        self._tones: list[Tones] = []
+        self._colours: list[Change] = []
 
     def add(self, step: DrawnStep) -> None:
         """A step of a recipe that was drawn here or checked."""
@@ -67,20 +70,20 @@ class Staging:
 
     def stages(self) -> tuple[Stage, ...]:
         """All there is to do so far, in order."""
-        pending: list[Stage] = []
+        stages = list(self._done)
         if self._motion is not None and not self._motion.is_identity:
-            pending.append(Move(self._motion))
-        if self._tones:
-            pending.append(Tone(tuple(self._tones)))
-        return (*self._done, *pending)
+            stages.append(Move(self._motion))
+        for change in simplified(self._colours):
+            _colour(stages, change)
+        return tuple(stages)
 
     def _add(self, effect: Effect) -> None:
         if isinstance(effect, Warp | Displace):
             self._move(effect)
-        elif isinstance(effect, Tones):
-            if not self._tones:
+        elif isinstance(effect, Tones | ColourMatrix):
+            if not self._colours:
                 self._flush()
-            self._tones.append(effect)
+            self._colours = added(self._colours, effect)
         else:
             self._flush()
             if isinstance(effect, Mix):
@@ -97,11 +100,25 @@ class Staging:
 
     def _flush(self) -> None:
         self._done = list(self.stages())
-        self._motion, self._tones = None, []
+        self._motion, self._colours = None, []
 
     def _resize(self, size: Size) -> None:
         check_size(size, self._frames)
         self.size = size
+
+
+def _colour(stages: list[Stage], change: Change) -> None:
+    """Adds a change of colour where it costs least."""
+    last = stages[-1] if stages else None
+    if isinstance(change, Tones):
+        if isinstance(last, Tone):
+            stages[-1] = Tone((*last.changes, change))
+        else:
+            stages.append(Tone((change,)))
+    elif change is WITHOUT_COLOURS and isinstance(last, Move) and last.motion.source_size.pixels <= _MUCH_LARGER * last.motion.size.pixels:
+        stages.insert(-1, change)
+    else:
+        stages.append(change)
 
 
 def check_size(size: Size, frames: int) -> None:

@@ -39,12 +39,12 @@ def _grayscale(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[E
 
 def _brightness(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:
     shift = float(drawn["shift"])
-    return (Tones((brighter(shift),)),) if shift != 0.0 else ()
+    return (brighter(shift),) if shift != 0.0 else ()
 
 
 def _contrast(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:
     factor = float(drawn["factor"])
-    return (Tones((contrasted(factor),)),) if factor != 1.0 else ()
+    return (contrasted(factor),) if factor != 1.0 else ()
 
 
 def _gamma(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:
@@ -63,7 +63,7 @@ def _hue(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]
 
 
 def _invert(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:
-    return (Tones((inverted,)),)
+    return (inverted(),)
 
 
 def _posterize(drawn: Values, size: Size, further: Sequence[Size]) -> Sequence[Effect]:
@@ -99,9 +99,9 @@ def _colour_jitter(drawn: Values, size: Size, further: Sequence[Size]) -> Sequen
     saturation, hue = float(drawn["saturation"]), float(drawn["hue"])
     effects: list[Effect] = []
     if shift != 0.0:
-        effects.append(Tones((brighter(shift),)))
+        effects.append(brighter(shift))
     if contrast != 1.0:
-        effects.append(Tones((contrasted(contrast),)))
+        effects.append(contrasted(contrast))
     if saturation != 1.0 or hue != 0.0:
         effects.append(_matrix(hue_turning(hue) @ saturating(saturation)))
     return effects
@@ -194,7 +194,7 @@ TRANSFORMS: tuple[Transform, ...] = (
         name="brightness",
         title="Brightness",
         family=Family.COLOUR,
-        summary="Makes everything brighter or darker by the same amount. What leaves the scale is cut off.",
+        summary="Makes everything brighter or darker by the same amount. What leaves the scale after neighbouring colour steps is cut off.",
         labels_summary=LABELS_STAY,
         act=_brightness,
         parameters=(_shift("shift", "Shift", (-0.2, 0.2)),),

@@ -45,10 +45,12 @@ class Displace:
 class Tones:
     """Each value of a channel becomes another, wherever it is: one curve for all channels, or three for red, green, blue.
 
-    A grey frame takes the single curve; of three, the mean of the results.
+    A grey frame takes the single curve; of three, the mean of the results. `line` says the slope and offset of a single curve that is a
+    straight line before it is cut off at 0 and 1: neighbours of that kind are put together and cut off once.
     """
 
     curves: tuple[Curve, ...]
+    line: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,19 +10,28 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from labelmesh_augment.transforms.effects import Curve
+from labelmesh_augment.transforms.effects import Curve, Tones
 
 LUMA = np.array([0.299, 0.587, 0.114])
 
 # Curves.
 
 
-def brighter(shift: float) -> Curve:
-    return lambda values: np.clip(values + shift, 0.0, 1.0)
+def straight(slope: float, offset: float) -> Tones:
+    return Tones((lambda values: np.clip(values * slope + offset, 0.0, 1.0),), line=(slope, offset))
 
 
-def contrasted(factor: float) -> Curve:
-    return lambda values: np.clip((values - 0.5) * factor + 0.5, 0.0, 1.0)
+def brighter(shift: float) -> Tones:
+    return straight(1.0, shift)
+
+
+def contrasted(factor: float) -> Tones:
+    """Around middle grey."""
+    return straight(factor, 0.5 - 0.5 * factor)
+
+
+def inverted() -> Tones:
+    return straight(-1.0, 1.0)
 
 
 def powered(gamma: float) -> Curve:
@@ -37,10 +46,6 @@ def posterized(bits: int) -> Curve:
 
 def solarized(threshold: float) -> Curve:
     return lambda values: np.where(values > threshold, 1.0 - values, values)
-
-
-def inverted(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1.0 - values
 
 
 # Matrices, (3, 3) for red, green, blue.

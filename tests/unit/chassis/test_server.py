@@ -57,8 +57,8 @@ class OneKey:
         return KEY.public_key() if key_id == "k1" else None
 
 
-def token(*, now: float | None = None, key: ec.EllipticCurvePrivateKey = KEY) -> str:
-    identity = Identity(subject="user:u1", user_id="u1", role=Role.ANNOTATOR)
+def token(*, now: float | None = None, key: ec.EllipticCurvePrivateKey = KEY, user: str = "u1") -> str:
+    identity = Identity(subject=f"user:{user}", user_id=user, role=Role.ANNOTATOR)
     return issue_identity(identity, key_id="k1", private_key=key, now=time.time() if now is None else now)
 
 
@@ -235,6 +235,30 @@ def test_a_bad_message_in_a_stream_is_refused_too(mesh: Fixture) -> None:
     with pytest.raises(InvalidArgument) as caught:
         stub.StreamPriorities(iter([good, bad]), metadata=signed())
     assert [violation.field for violation in caught.value.violations] == ["priorities[0].priority"]
+
+
+def test_silent_streams_of_one_account_leave_threads_for_everybody_else(mesh: Fixture) -> None:
+    stub = images_pb2_grpc.ImageServiceStub(mesh.channel)
+    speaking = threading.Event()
+
+    def silence() -> Iterator[images_pb2.StreamPrioritiesRequest]:
+        speaking.wait(30)
+        yield from ()
+
+    silent = [stub.StreamPriorities.future(silence(), metadata=signed(), timeout=30) for _ in range(12)]
+    other = ((IDENTITY_HEADER, token(user="u2")),)
+    projects = projects_pb2_grpc.ProjectServiceStub(mesh.channel)
+    request = projects_pb2.GetProjectRequest(project_id=PROJECT)
+    try:
+        assert projects.GetProject(request, metadata=other, timeout=5).project.display_name == "u2"
+        assert stub.StreamPriorities(iter([]), metadata=other, timeout=5).set_count == 0
+        assert _within(5, lambda: sum(future.done() for future in silent) == 11)
+    finally:
+        speaking.set()
+    outcomes = [future.exception(timeout=10) for future in silent]
+    assert sorted(getattr(failure, "reason", "") for failure in outcomes) == ["", *["TOO_MANY_STREAMS"] * 11]
+    # A place is there again.
+    assert stub.StreamPriorities(iter([]), metadata=signed(), timeout=5).set_count == 0
 
 
 def test_a_read_is_retried_while_the_service_is_unavailable(mesh: Fixture) -> None:

@@ -21,7 +21,7 @@ class AugmentSettings(ServiceSettings, ObjectStoreSettings, FetchSettings):
         ge=1_000_000,
         description="Pixels, and bytes of files, that may wait and be in work at once; one caller has at most half of it.",
     )
-    streams: int = Field(default=0, ge=0, le=400, description="Streams served at once; 0 means a quarter of the worker threads.")
+    streams: int = Field(default=0, ge=0, le=400, description="Streams served at once; 0 means half of the worker threads.")
 
     @property
     def most_workers(self) -> int:
@@ -30,5 +30,5 @@ class AugmentSettings(ServiceSettings, ObjectStoreSettings, FetchSettings):
 
     @property
     def most_streams(self) -> int:
-        """A stream keeps a worker thread busy, so they get no more than a part of them."""
-        return self.streams or max(1, self.worker_threads // 4)
+        """A stream keeps a worker thread busy, so they get no more than a part of them; the chassis gives one account half of that."""
+        return self.streams or max(1, self.worker_threads // 2)

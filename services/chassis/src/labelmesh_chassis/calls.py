@@ -33,6 +33,8 @@ class Call:
     metadata: dict[str, str]
     # A method of the chassis itself (health, reflection) or of a service that authenticates by other means.
     unauthenticated: bool
+    # Whether its caller sends any number of messages, and so decides how long it keeps a thread.
+    streams_in: bool = False
     request_id: str = ""
     identity: Identity | None = None
     # Monotonic seconds.
@@ -95,7 +97,7 @@ class LayeredInterceptor(grpc.ServerInterceptor):
             stream_behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
             def serve_stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-                with self._entered(path, context) as call:
+                with self._entered(path, context, handler.request_streaming) as call:
                     yield from stream_behaviour(self._checked(call, request, handler.request_streaming), context)
 
             make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
@@ -104,17 +106,18 @@ class LayeredInterceptor(grpc.ServerInterceptor):
         unary_behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
         def serve_unary(request: Any, context: grpc.ServicerContext) -> Any:
-            with self._entered(path, context) as call:
+            with self._entered(path, context, handler.request_streaming) as call:
                 return unary_behaviour(self._checked(call, request, handler.request_streaming), context)
 
         make_unary = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         return make_unary(serve_unary, **serializers)
 
-    def _entered(self, path: str, context: grpc.ServicerContext) -> _Entered:
+    def _entered(self, path: str, context: grpc.ServicerContext, streams_in: bool) -> _Entered:
         service = path.removeprefix("/").partition("/")[0]
         options = self._options_of(path) or MethodOptions(full_name=path.removeprefix("/").replace("/", "."))
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        call = Call(path=path, context=context, options=options, metadata=metadata, unauthenticated=service in self._unauthenticated)
+        open_to_all = service in self._unauthenticated
+        call = Call(path, context, options, metadata, unauthenticated=open_to_all, streams_in=streams_in)
         setattr(context, _ATTRIBUTE, call)
         return _Entered(call, self._layers)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 import uuid
+from collections import Counter as Counted
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +17,16 @@ from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from labelmesh_chassis.calls import Call, Layer
-from labelmesh_chassis.errors import DeadlineExceeded, FieldViolation, InternalError, InvalidArgument, MeshError, Unauthenticated, to_status
+from labelmesh_chassis.errors import (
+    DeadlineExceeded,
+    FieldViolation,
+    InternalError,
+    InvalidArgument,
+    MeshError,
+    ResourceExhausted,
+    Unauthenticated,
+    to_status,
+)
 from labelmesh_chassis.identity import IDENTITY_HEADER, IdentityVerifier
 
 _log = logging.getLogger(__name__)
@@ -128,6 +139,35 @@ class IdentityLayer(Layer):
         yield
 
 
+class StreamsLayer(Layer):
+    """Lets so many calls at once send streams of messages, and of them each account so many: each keeps a thread, also while its caller
+    is silent, and other calls need threads too. ResourceExhausted (TOO_MANY_STREAMS) beyond that."""
+
+    def __init__(self, *, most: int, most_of_caller: int) -> None:
+        self._most = most
+        self._most_of_caller = most_of_caller
+        self._lock = threading.Lock()
+        self._streams: Counted[str] = Counted()
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        if not call.streams_in or call.identity is None:
+            yield
+            return
+        caller = call.identity.user_id
+        with self._lock:
+            if self._streams.total() >= self._most or self._streams[caller] >= self._most_of_caller:
+                raise ResourceExhausted("TOO_MANY_STREAMS", "too many streams at once; end some, or try again", retry_after=1)
+            self._streams[caller] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._streams[caller] -= 1
+                if not self._streams[caller]:
+                    del self._streams[caller]
+
+
 class ValidationLayer(Layer):
     """Checks each request by the rules in the contract (https://protovalidate.com) before a servicer sees it."""
 
@@ -155,13 +195,19 @@ def _field_violation(violation: protovalidate.Violation) -> FieldViolation:
     return FieldViolation(path, violation.proto.message, violation.proto.rule_id.replace(".", "_").upper())
 
 
-def standard_layers(*, registry: CollectorRegistry, verifier: IdentityVerifier | None, default_deadline_s: float) -> list[Layer]:
-    """Outermost first: recording sees every outcome; the request id is in every error; nothing unverified reaches validation."""
+def standard_layers(
+    *, registry: CollectorRegistry, verifier: IdentityVerifier | None, default_deadline_s: float, threads: int
+) -> list[Layer]:
+    """Outermost first: recording sees every outcome; the request id is in every error; nothing unverified reaches validation.
+
+    `threads` serve calls; streams of messages get half of them at most, those of one account a quarter.
+    """
     return [
         RecordingLayer(registry),
         RequestIdLayer(),
         ErrorLayer(),
         DeadlineLayer(default_deadline_s),
         IdentityLayer(verifier),
+        StreamsLayer(most=max(1, threads // 2), most_of_caller=max(1, threads // 4)),
         ValidationLayer(),
     ]

@@ -72,7 +72,12 @@ class ServerBuilder:
         return_large_blocks()
         settings = self._settings
         ProcessCollector(registry=self.registry)
-        layers = standard_layers(registry=self.registry, verifier=self._verifier, default_deadline_s=settings.default_deadline_s)
+        layers = standard_layers(
+            registry=self.registry,
+            verifier=self._verifier,
+            default_deadline_s=settings.default_deadline_s,
+            threads=settings.worker_threads,
+        )
         pool = ThreadPoolExecutor(max_workers=settings.worker_threads, thread_name_prefix="rpc")
         server = grpc.server(
             pool,

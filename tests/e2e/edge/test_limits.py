@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 from labelmesh.auth.v1 import sessions_pb2, sessions_pb2_grpc
+from labelmesh.labeling.v1 import projects_pb2, projects_pb2_grpc
 
-from tests.e2e.edge.mesh import Door, EdgeMesh
+from tests.e2e.edge.mesh import Door, EdgeMesh, bearer
 from tests.e2e.edge.test_tokens import reason_of
 
 
@@ -72,3 +75,28 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(edge: EdgeMesh, to
 @pytest.mark.parametrize("headers", [{"x-long": "a" * 40_000}, {f"x-{number}": "a" for number in range(120)}])
 def test_headers_that_are_too_long_or_too_many_are_refused(edge: EdgeMesh, headers: dict[str, str]) -> None:
     assert edge.http("GET", "/", headers=headers).status == 431
+
+
+def test_calls_whose_body_does_not_come_keep_no_thread_of_a_service(edge: EdgeMesh, token: str) -> None:
+    speaking = threading.Event()
+
+    def silence() -> Iterator[projects_pb2.ListProjectsRequest]:
+        speaking.wait(30)
+        yield projects_pb2.ListProjectsRequest()
+
+    with edge.channel() as channel:
+        begin = channel.stream_unary(
+            "/labelmesh.labeling.v1.ProjectService/ListProjects",
+            request_serializer=projects_pb2.ListProjectsRequest.SerializeToString,
+            response_deserializer=projects_pb2.ListProjectsResponse.FromString,
+        )
+        # More than all replicas have threads.
+        silent = [begin.future(silence(), metadata=bearer(token), timeout=30) for _ in range(100)]
+        try:
+            for _ in range(4):
+                stub = projects_pb2_grpc.ProjectServiceStub(channel)
+                stub.ListProjects(projects_pb2.ListProjectsRequest(), metadata=bearer(token), timeout=5)
+        finally:
+            speaking.set()
+        for call in silent:
+            call.result(timeout=20)

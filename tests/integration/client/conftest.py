@@ -12,6 +12,7 @@ from labelmesh_local.postgres import Postgres
 
 from tests.integration.client.mesh import Mesh
 from tests.support.stores import StoreAddress
+from tests.unit.client.server import Serve, serving
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +52,9 @@ def model_mesh(mesh: Mesh) -> Mesh:
     """The same with inference and a model server, started by the first test that needs them."""
     mesh.start_models()
     return mesh
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts a scripted server on a free loopback port, for the tests that need no mesh."""
+    yield from serving()

@@ -13,8 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from labelmesh.augment.v1 import augmentations_pb2 as aug
 from labelmesh.augment.v1 import pipelines_pb2 as pipes
 
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import Behaviour, ScriptedServer, refuse
+from tests.unit.client.server import Behaviour, ScriptedServer, Serve, refuse
 
 
 def status_of(code: grpc.StatusCode, message: str, reason: str = "", retry_after_s: float | None = None) -> status_pb2.Status:

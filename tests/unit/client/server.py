@@ -31,6 +31,7 @@ _METHODS: dict[str, MethodDescriptor] = {
 }
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+Serve = Callable[[dict[str, Behaviour]], "ScriptedServer"]
 
 
 class ScriptedServer:
@@ -111,3 +112,16 @@ def refuse(
 def client_of(server: ScriptedServer, *, patience_s: float = 5.0) -> Client:
     """A client with an API key for a scripted server."""
     return connect(server.address, api_key="lmk_test", patience_s=patience_s)
+
+
+def serving() -> Iterator[Serve]:
+    """Starts scripted servers on free loopback ports, and ends them."""
+    servers: list[ScriptedServer] = []
+
+    def start(behaviours: dict[str, Behaviour]) -> ScriptedServer:
+        servers.append(ScriptedServer(behaviours))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()

@@ -8,8 +8,7 @@ import threading
 import grpc
 from labelmesh.labeling.v1 import images_pb2, projects_pb2
 
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import Behaviour, ScriptedServer
+from tests.unit.client.server import Behaviour, ScriptedServer, Serve
 
 
 class Shelf:

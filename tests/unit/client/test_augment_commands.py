@@ -13,11 +13,10 @@ from labelmesh_client import Pipeline
 from labelmesh_client.command.main import main
 from labelmesh_client.command.terminal import Terminal
 
+from tests.unit.client.answers import PROJECT
 from tests.unit.client.augmenter import Augmenter
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import ScriptedServer
+from tests.unit.client.server import ScriptedServer, Serve
 from tests.unit.client.test_command import labelmesh
-from tests.unit.client.test_streams import PROJECT
 
 ROTATE = '{"steps": [{"transform": "rotate"}]}'
 

@@ -17,8 +17,7 @@ from labelmesh_client.augmenting.sources import scan
 from PIL import Image
 
 from tests.unit.client.augmenter import Augmenter
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import ScriptedServer
+from tests.unit.client.server import ScriptedServer, Serve
 from tests.unit.client.test_command import Ran, labelmesh
 
 ROTATE = '{"steps": [{"transform": "rotate"}]}'

@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import subprocess
-import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from labelmesh.inference.v1 import models_pb2 as mod
 from labelmesh.inference.v1 import predictions_pb2 as pred
 from labelmesh.inference.v1 import results_pb2 as res
-from labelmesh.inference.v1 import tensors_pb2, trainings_pb2
+from labelmesh.inference.v1 import tensors_pb2
 from labelmesh.labeling.v1 import annotations_pb2 as ann
 from labelmesh.labeling.v1 import images_pb2 as img
 from labelmesh_client.command.main import main
@@ -25,11 +22,9 @@ from labelmesh_client.command.predicting import in_a_line
 from labelmesh_client.command.terminal import Terminal
 from labelmesh_client.results import result_from_wire
 
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import refuse
+from tests.unit.client.answers import PROJECT, answered, get_project
+from tests.unit.client.server import Serve, refuse
 from tests.unit.client.test_command import labelmesh
-from tests.unit.client.test_models_streams import answered
-from tests.unit.client.test_streams import PROJECT, get_project
 
 
 def batch(request: pred.PredictBatchRequest, _: grpc.ServicerContext) -> pred.PredictBatchResponse:
@@ -164,40 +159,6 @@ def test_labels_are_written_whole_or_not_at_all(serve: Serve, tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "labels.jsonl"]
 
 
-def test_a_version_is_taken_out_again_when_checking_breaks_off(serve: Serve, tmp_path: Path) -> None:
-    """Whatever happens after it was put in: here the caller's rights end."""
-    calls = []
-
-    def register(request: mod.RegisterModelRequest, context: grpc.ServicerContext) -> Any:
-        calls.append(request.version)
-        if len(calls) > 2:
-            return refuse(context, grpc.StatusCode.PERMISSION_DENIED, "no longer", reason="ROLE_MISSING")
-        check = mod.Check(name="served", outcome=mod.Check.OUTCOME_FAILED, message="version 1 is loading")
-        return mod.RegisterModelResponse(checks=[check])
-
-    def nothing(_: object, context: grpc.ServicerContext) -> Any:
-        return refuse(context, grpc.StatusCode.NOT_FOUND, "there is no such model", reason="MODEL_NOT_FOUND")
-
-    server = serve(
-        {
-            "ModelService.RegisterModel": register,
-            "ModelService.GetModel": nothing,
-            "TrainingService.ListTrainings": lambda *_: trainings_pb2.ListTrainingsResponse(),
-        }
-    )
-    model = tmp_path / "made"
-    (model / "assets.extra").mkdir(parents=True)
-    (model / "saved_model.pb").write_bytes(b"x")
-    (model / "assets.extra" / "labelmesh.yaml").write_text("model: m\ninput: {kind: tensor}\nraw: {}\n")
-    repository = tmp_path / "models"
-    repository.mkdir()
-    ran = labelmesh(server, "model", "add", str(model), "--repository", str(repository))
-    assert (ran.code, ran.err.splitlines()[-1]) == (1, "labelmesh: no longer.")
-    assert calls[1:] == [1, 1]
-    assert [entry.name for entry in repository.iterdir() if entry.is_dir()] == []
-    assert "config {" not in (repository / "models.config").read_text()
-
-
 # --- commands of other distributions ---
 
 
@@ -227,40 +188,6 @@ def test_a_distribution_that_cannot_be_loaded_says_so_and_keeps_no_other_command
     arguments = parser.parse_args(["broken", "--epochs", "3", "--help"])
     with pytest.raises(Exception, match="`broken` of another distribution cannot be loaded: ModuleNotFoundError: No module named"):
         arguments.handler(arguments, None)
-
-
-_WITHOUT_TRAINING = """
-import importlib.metadata as metadata, sys
-real = metadata.entry_points
-metadata.entry_points = lambda **what: [] if what["group"].startswith("labelmesh.") else real(**what)
-from labelmesh_client.command.main import run
-sys.argv = ["labelmesh", *sys.argv[1:]]
-run()
-"""
-
-
-@pytest.mark.parametrize("argv", [["train", "digits", "--epochs", "3"], ["train", "--help"], ["model", "import-frozen-graph", "x.pb"]])
-def test_without_the_training_distribution_the_command_says_what_to_install(argv: list[str]) -> None:
-    ran = subprocess.run([sys.executable, "-c", _WITHOUT_TRAINING, *argv], capture_output=True, text=True, timeout=60, check=False)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert "needs the distribution labelmesh-training: pip install labelmesh-training" in ran.stderr
-
-
-@pytest.mark.parametrize(
-    ("argv", "heavy"),
-    [
-        (["--help"], {"tensorflow", "sklearn"}),
-        (["train", "--help"], {"tensorflow", "sklearn"}),
-        (["projects", "--help"], {"tensorflow", "sklearn", "numpy", "PIL", "yaml", "labelmesh_training", "labelmesh_chassis"}),
-        (["model", "add", "--help"], {"tensorflow", "sklearn", "numpy", "PIL", "yaml", "labelmesh_training", "labelmesh_chassis"}),
-    ],
-)
-def test_help_is_quick_to_come_because_nothing_heavy_is_imported(argv: list[str], heavy: set[str]) -> None:
-    program = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
-    program += "from labelmesh_client.command.main import main\nmain(sys.argv[1:], None)"
-    ran = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, timeout=60, check=True)
-    assert ran.stdout.startswith("usage: ")
-    assert {name.partition(".")[0] for name in ran.stderr.split()} & heavy == set()
 
 
 def test_all_commands_are_shown_also_those_of_others(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from labelmesh.inference.v1 import predictions_pb2 as pred
-from labelmesh.inference.v1 import results_pb2, scoring_pb2, trainings_pb2
+from labelmesh.inference.v1 import scoring_pb2, trainings_pb2
 from labelmesh.labeling.v1 import annotations_pb2 as ann
 from labelmesh.labeling.v1 import images_pb2 as img
 from labelmesh_client import (
@@ -31,9 +31,8 @@ from labelmesh_client import (
 from labelmesh_client.images import Image
 from labelmesh_client.pictures import with_pictures
 
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import ScriptedServer, client_of, refuse
-from tests.unit.client.test_streams import PROJECT, get_project
+from tests.unit.client.answers import PROJECT, answered, get_project
+from tests.unit.client.server import ScriptedServer, Serve, client_of, refuse
 
 
 def renew(context: grpc.ServicerContext) -> Any:
@@ -134,18 +133,6 @@ def test_pictures_come_in_order_and_with_fresh_addresses_where_old_ones_ended() 
 
 
 # --- predictions ---
-
-
-def answered(content: bytes) -> pred.BatchItem:
-    """The answer names the input; what begins with `bad` is refused."""
-    if content.startswith(b"bad"):
-        status = status_pb2.Status(code=grpc.StatusCode.INVALID_ARGUMENT.value[0], message="it is no image")
-        status.details.add().Pack(error_details_pb2.ErrorInfo(reason="NOT_AN_IMAGE", domain="labelmesh"))
-        return pred.BatchItem(error=status)
-    result = results_pb2.Result(
-        classification=results_pb2.Classification(classes=[results_pb2.ClassScore(label=content.decode(), score=1)])
-    )
-    return pred.BatchItem(prediction=pred.Prediction(model="m", version=1, result=result))
 
 
 class Stream:

@@ -8,20 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
-from labelmesh.labeling.v1 import images_pb2, projects_pb2, statistics_pb2
+from labelmesh.labeling.v1 import images_pb2, statistics_pb2
 from labelmesh_client import NotFound, Project, Unauthenticated, Unavailable
 from labelmesh_client.client import Client
 from labelmesh_client.priorities import UNARY_LIMIT
 from labelmesh_client.statistics import watch_statistics
 
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import Behaviour, client_of, refuse
-
-PROJECT = "00000000-0000-0000-0000-000000000001"
-
-
-def get_project(_: object, __: grpc.ServicerContext) -> projects_pb2.GetProjectResponse:
-    return projects_pb2.GetProjectResponse(project=projects_pb2.Project(id=PROJECT, display_name="digits"))
+from tests.unit.client.answers import PROJECT, get_project
+from tests.unit.client.server import Behaviour, Serve, client_of, refuse
 
 
 class Queue:

@@ -26,8 +26,7 @@ from labelmesh_client import (
 from labelmesh_client.contract import read_contract
 from labelmesh_client.projects import get_project
 
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import client_of, refuse
+from tests.unit.client.server import Serve, client_of, refuse
 
 PROJECT = "00000000-0000-0000-0000-000000000001"
 

@@ -39,8 +39,7 @@ from labelmesh_client import (
 )
 
 from tests.unit.client.augmenter import Augmenter
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import client_of, refuse
+from tests.unit.client.server import Serve, client_of, refuse
 
 ROTATE = Pipeline((Step("rotate", 0.5, {"angle": [-20, 20]}),))
 LABELS = PictureLabels(

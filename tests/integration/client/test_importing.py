@@ -15,8 +15,7 @@ from labelmesh_client.batches import by_weight, in_batches
 from labelmesh_client.images import MAX_FILE_BYTES
 from labelmesh_client.importing import MAX_BATCH_BYTES, MAX_BATCH_FILES, Pace, import_images
 
-from tests.unit.client.conftest import Serve
-from tests.unit.client.server import ScriptedServer, client_of, refuse
+from tests.unit.client.server import ScriptedServer, Serve, client_of, refuse
 from tests.unit.client.shelf import Shelf
 
 PROJECT = "00000000-0000-0000-0000-000000000001"

@@ -27,8 +27,8 @@ from labelmesh_inference.serving.client import ModelServer
 from labelmesh_inference.serving.values import DataType, ServedVersion, TensorSpec, VersionState
 from labelmesh_local.ports import free_port
 
+from tests.integration.inference.serving.names import NameServer
 from tests.unit.inference.serving.lean_server import LeanServer, Refused
-from tests.unit.inference.serving.names import NameServer
 
 ROWS = np.arange(6, dtype=np.float32).reshape(3, 2)
 

@@ -17,7 +17,7 @@ import pytest
 from labelmesh_chassis.errors import InvalidArgument
 from labelmesh_chassis.fetching import Fetched, fetch
 
-from tests.unit.chassis.attacks import NAMED, REDIRECTED, WRITTEN
+from tests.integration.chassis.attacks import NAMED, REDIRECTED, WRITTEN
 
 # A server of good standing, as far as those who fetch are told: everything else of loopback is not.
 ORIGIN = "127.0.0.77"

@@ -33,7 +33,7 @@ def staged(*steps: Step, size: Size = SIZE) -> tuple[Stage, ...]:
 def done(picture: Picture, *steps: Step, fill: Fill = BLACK) -> Picture:
     staging = Staging(picture.size, len(picture.frames))
     recipe = draw(normalised(Pipeline(steps, fill)), Origin(1, "00" * 32), staging, Labels())
-    return execute(picture, Labels(), staging.stages(), recipe.fill, recipe.labels)[0]
+    return execute(picture, Labels(), staging.stages(), recipe.fill, recipe.labels, colourful=not picture.frames[0].gray)[0]
 
 
 def colourful(dtype: Any = np.uint8) -> Picture:
@@ -129,7 +129,7 @@ def test_a_crop_and_what_stays_within_it_are_one() -> None:
 def test_a_picture_that_lost_its_colours_keeps_its_channels(dtype: Any) -> None:
     found = done(colourful(dtype), step("grayscale"), step("brightness", shift=0.1))
     assert found.frames[0].gray
-    expanded = in_colour(found, colourful(dtype))
+    expanded = in_colour(found)
     assert expanded.frames[0].colour.shape == (SIZE.height, SIZE.width, 3)
     assert (expanded.frames[0].colour == found.frames[0].colour[:, :, np.newaxis]).all()
 
@@ -137,7 +137,7 @@ def test_a_picture_that_lost_its_colours_keeps_its_channels(dtype: Any) -> None:
 def test_a_grey_picture_stays_grey() -> None:
     grey = Picture((Frame(colourful().frames[0].colour[:, :, 0].copy()),))
     found = done(grey, step("saturation", factor=2), step("hue", angle=90), step("channel_shuffle"), step("colour_jitter"))
-    assert in_colour(found, grey).frames[0].gray
+    assert found.frames[0].gray
 
 
 def test_the_picture_that_was_given_is_not_changed() -> None:

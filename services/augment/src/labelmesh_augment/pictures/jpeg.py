@@ -76,8 +76,18 @@ class JpegFile:
         orientation = exif.orientation(self._found.exif)
         self.header = check(Header(Format.JPEG, self._found.width, self._found.height, orientation=orientation), limits, _NAME)
 
-    def read(self) -> Picture:
-        """The picture upright: grey, or colour. CMYK becomes sRGB."""
+    @property
+    def colourful(self) -> bool:
+        """Whether `read` gives a picture in colour."""
+        return self._found.components != 1
+
+    @property
+    def has_luma(self) -> bool:
+        """Whether its luma can be had without its colours."""
+        return self._found.components == 3
+
+    def read(self, *, luma: bool = False) -> Picture:
+        """The picture upright: grey, or colour. CMYK becomes sRGB. `luma`: of one that has it, its luma alone, as the file stores it."""
         found, content = self._found, self._content
         self._check_scans()
         if content.rfind(b"\xff\xd9", found.scan) < 0:
@@ -86,15 +96,15 @@ class JpegFile:
         if found.components == 4:
             pixels, profile = self._cmyk(profile), None
         else:
-            pixels = self._plain()
-        if pixels.shape[:2] != (found.height, found.width) or pixels.ndim != (2 if found.components == 1 else 3):
+            pixels = self._plain(cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION if luma else cv2.IMREAD_UNCHANGED)
+        if pixels.shape[:2] != (found.height, found.width) or pixels.ndim != (2 if luma or found.components == 1 else 3):
             raise damaged(_NAME)
         nature = Nature(Format.JPEG, *_qualities(found), sampling=_sampling(found), profile=profile, exif=found.exif, xmp=found.xmp)
         return Picture((Frame(exif.upright(pixels, self.header.orientation)),), nature)
 
-    def _plain(self) -> NDArray[Any]:
+    def _plain(self, how: int) -> NDArray[Any]:
         try:
-            pixels = cv2.imdecode(np.frombuffer(self._content, np.uint8), cv2.IMREAD_UNCHANGED)
+            pixels = cv2.imdecode(np.frombuffer(self._content, np.uint8), how)
         except cv2.error:
             raise damaged(_NAME) from None
         if pixels is None:

@@ -10,19 +10,22 @@ from labelmesh_augment.pictures.headers import Header, Limits, refused, truncate
 from labelmesh_augment.pictures.picture import Picture
 from labelmesh_augment.pictures.sniffing import sniffed
 
-__all__ = ["Header", "Limits", "inspect", "read"]
+__all__ = ["Header", "Limits", "PictureFile", "inspect", "opened", "read"]
 
 _TAKEN = "JPEG, PNG, GIF, WebP and TIFF are taken"
 _DEFAULT = Limits()
 
 
-class _File(Protocol):
+class PictureFile(Protocol):
+    """A file whose header has been read and judged."""
+
     header: Header
 
-    def read(self) -> Picture: ...
+    def read(self) -> Picture:
+        """The picture, upright, all frames of the same size. InvalidArgument as for `reading.read`."""
 
 
-_OPENERS: dict[bytes, Callable[[bytes, Limits], _File]] = {
+_OPENERS: dict[bytes, Callable[[bytes, Limits], PictureFile]] = {
     jpeg.START: jpeg.JpegFile,
     png.START: png.PngFile,
     **dict.fromkeys(gif.STARTS, gif.GifFile),
@@ -32,7 +35,7 @@ _OPENERS: dict[bytes, Callable[[bytes, Limits], _File]] = {
 
 def inspect(content: bytes, limits: Limits = _DEFAULT) -> Header:
     """What the file's header says; no pixel is decoded. InvalidArgument as for `read`, as far as a header tells."""
-    return _opened(content, limits).header
+    return opened(content, limits).header
 
 
 def read(content: bytes, limits: Limits = _DEFAULT) -> Picture:
@@ -41,10 +44,11 @@ def read(content: bytes, limits: Limits = _DEFAULT) -> Picture:
     InvalidArgument with the field `source`: EMPTY, TOO_LARGE, NOT_AN_IMAGE, FORMAT_NOT_ALLOWED, TRUNCATED, TOO_MANY_PIXELS,
     TOO_MANY_FRAMES.
     """
-    return _opened(content, limits).read()
+    return opened(content, limits).read()
 
 
-def _opened(content: bytes, limits: Limits) -> _File:
+def opened(content: bytes, limits: Limits = _DEFAULT) -> PictureFile:
+    """The file, no pixel of it decoded. InvalidArgument as for `inspect`."""
     if not content:
         raise refused("EMPTY", "the file is empty")
     if len(content) > limits.bytes:

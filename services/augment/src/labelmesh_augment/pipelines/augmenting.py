@@ -14,6 +14,7 @@ from labelmesh_augment.geometry.labels import Dropped, Labels
 from labelmesh_augment.pictures import previews
 from labelmesh_augment.pictures.picture import Picture, Size
 from labelmesh_augment.pictures.writing import Encoded, write
+from labelmesh_augment.pipelines.colouring import WITHOUT_COLOURS
 from labelmesh_augment.pipelines.drawing import draw
 from labelmesh_augment.pipelines.executing import execute, in_colour
 from labelmesh_augment.pipelines.pipeline import Pipeline, Recipe
@@ -85,7 +86,7 @@ def augment(loaded: Loaded, pipeline: Pipeline, *, seed: int, copy: int = 0, fur
 def augment_pixels(loaded: Loaded, pipeline: Pipeline, *, seed: int, copy: int = 0, further: Sequence[Loaded] = ()) -> Outcome:
     """What `augment` makes, as pixels, for who goes on with them."""
     staging = _staging(loaded, further)
-    others = [(other.picture.size, other.labels) for other in further]
+    others = [(other.size, other.labels) for other in further]
     recipe = draw(pipeline, Origin(seed, loaded.content_sha256, copy), staging, loaded.labels, others)
     return _executed(loaded, recipe, staging, further)
 
@@ -110,17 +111,20 @@ def original_preview(loaded: Loaded, max_side: int = 384) -> Preview:
 
 
 def _staging(loaded: Loaded, further: Sequence[Loaded]) -> Staging:
-    return Staging(loaded.picture.size, len(loaded.picture.frames), [other.picture.size for other in further])
+    return Staging(loaded.size, loaded.frames, [other.size for other in further])
 
 
 def _executed(loaded: Loaded, recipe: Recipe, staging: Staging, further: Sequence[Loaded]) -> Outcome:
     others = [(other.picture, other.labels) for other in further]
-    picture, labels, dropped = execute(loaded.picture, loaded.labels, staging.stages(), recipe.fill, recipe.labels, others)
+    stages = staging.stages()
+    luma = loaded.luma if stages and stages[0] is WITHOUT_COLOURS else None
+    picture, stages = (luma, stages[1:]) if luma is not None else (loaded.picture, stages)
+    picture, labels, dropped = execute(picture, loaded.labels, stages, recipe.fill, recipe.labels, others, colourful=loaded.colourful)
     return Outcome(picture, labels, dropped, recipe)
 
 
 def _written(loaded: Loaded, result: Outcome) -> Augmented:
-    encoded: Encoded = write(in_colour(result.picture, loaded.picture), result.recipe.output)
+    encoded: Encoded = write(in_colour(result.picture) if loaded.colourful else result.picture, result.recipe.output)
     return Augmented(encoded.content, encoded.media_type, encoded.size, encoded.frames, result.labels, result.dropped, result.recipe)
 
 

@@ -28,20 +28,25 @@ def execute(
     fill: Fill,
     rules: LabelRules,
     further: Sequence[tuple[Picture, Labels]] = (),
+    *,
+    colourful: bool,
 ) -> tuple[Picture, Labels, tuple[Dropped, ...]]:
-    """The picture and its labels after all stages. Frames of a picture with colours may come back grey, where it lost them all."""
+    """The picture and its labels after all stages.
+
+    `colourful`: whether it is one with colours, also where it comes without them because the stages need none. Its frames may come back
+    grey, where it lost them all.
+    """
     moved, dropped = follow(labels, picture.size, stages, rules, [(other.size, its_labels) for other, its_labels in further])
     if not stages:
         return picture, moved, dropped
     others = [other for other, _ in further]
-    colourful = not picture.frames[0].gray
     changes = [_change(stage, fill, others, picture.frames[0].white, colourful) for stage in stages]
     return Picture(tuple(_through(frame, index, changes) for index, frame in enumerate(picture.frames)), picture.nature), moved, dropped
 
 
-def in_colour(picture: Picture, like: Picture) -> Picture:
-    """The picture with as many channels as another has: what lost its colours is still a picture in colour for who reads its file."""
-    if like.frames[0].gray or not picture.frames[0].gray:
+def in_colour(picture: Picture) -> Picture:
+    """The picture with three channels: what lost its colours is still a picture in colour for who reads its file."""
+    if not picture.frames[0].gray:
         return picture
     return Picture(tuple(_coloured(frame) for frame in picture.frames), picture.nature)
 

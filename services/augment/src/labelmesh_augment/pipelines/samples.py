@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from labelmesh_chassis.errors import FieldViolation, InvalidArgument
 
 from labelmesh_augment.geometry.labels import Box, Keypoint, Labels, Mask, Polygon
 from labelmesh_augment.pictures.hashing import content_hash
+from labelmesh_augment.pictures.jpeg import JpegFile
 from labelmesh_augment.pictures.picture import Picture, Size
-from labelmesh_augment.pictures.reading import Limits, read
+from labelmesh_augment.pictures.reading import Limits, PictureFile, opened
 
 MAX_BOXES = MAX_POLYGONS = 2_000
 MAX_KEYPOINTS = 10_000
@@ -32,23 +34,48 @@ class Sample:
     labels: Labels = field(default_factory=Labels)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A sample that was read and whose labels fit its picture. Nothing changes it, so several results can be made of it."""
+    """A sample whose file was opened and whose labels fit its picture. Nothing changes it, so several results can be made of it.
 
-    picture: Picture
-    labels: Labels
-    content_sha256: str
-    length: int
+    A JPEG is decoded when its pixels are asked for: with colours, or its luma alone. That raises what `load` raises of other files.
+    """
+
+    def __init__(self, file: PictureFile, labels: Labels, content: bytes, field: str) -> None:
+        self.labels = labels
+        self.content_sha256 = content_hash(content)
+        self.length = len(content)
+        self._file = file
+        self._field = field
+        self.frames = 1
+        if isinstance(file, JpegFile):
+            self.size = Size(file.header.width, file.header.height)
+            self.colourful = file.colourful
+        else:
+            self.size, self.frames = self.picture.size, len(self.picture.frames)
+            self.colourful = not self.picture.frames[0].gray
+
+    @cached_property
+    def picture(self) -> Picture:
+        with placed(self._field):
+            return self._file.read()
+
+    @cached_property
+    def luma(self) -> Picture | None:
+        """Grey, where a file stores luma apart from colours, which then need not be decoded; within rounding that of its colours."""
+        if not isinstance(self._file, JpegFile) or not self._file.has_luma:
+            return None
+        with placed(self._field):
+            return self._file.read(luma=True)
 
 
 def load(sample: Sample, limits: Limits | None = None, *, field: str = "sample") -> Loaded:
-    """Reads a sample. Raises InvalidArgument: what `pictures.reading.read` says of files, and LABEL_INVALID with a violation under
+    """Opens a sample. Raises InvalidArgument: what `pictures.reading` says of files, and LABEL_INVALID with a violation under
     `field`.labels for each label that cannot be."""
     with placed(field):
-        picture = read(sample.content, limits) if limits is not None else read(sample.content)
-    check_labels(sample.labels, picture.size, field=f"{field}.labels")
-    return Loaded(picture, sample.labels, content_hash(sample.content), len(sample.content))
+        file = opened(sample.content, limits) if limits is not None else opened(sample.content)
+    loaded = Loaded(file, sample.labels, sample.content, field)
+    check_labels(sample.labels, loaded.size, field=f"{field}.labels")
+    return loaded
 
 
 @contextmanager

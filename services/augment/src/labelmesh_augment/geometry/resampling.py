@@ -32,6 +32,8 @@ _MOST_WORK = 6
 # Pixels of a result that are worked on at a time where each needs more than its value.
 _STRIP = 1 << 18
 _WIDEST = 16_384
+# Pixels whose places fit into the core's cache.
+_NEAR = 1 << 16
 # Further away than any picture is large, and small enough for OpenCV's arithmetic.
 _AWAY = 1e5
 
@@ -232,8 +234,31 @@ def _sampled(pixels: NDArray[Any], motion: Motion, outside: Outside, method: int
             centred = _centred(matrix)
             if motion.affine:
                 return cv2.warpAffine(pixels, centred[:2], (size.width, size.height), None, method, border, outside.value)
+            if method == cv2.INTER_LINEAR:
+                return _tilted(pixels, centred, size, Outside(border, outside.value))
             return cv2.warpPerspective(pixels, centred, (size.width, size.height), None, method, border, outside.value)
     return _looked_up(pixels, motion, outside, method)
+
+
+def _tilted(pixels: NDArray[Any], centred: Matrix, size: Size, outside: Outside) -> NDArray[Any]:
+    """What cv2.warpPerspective makes, in three quarters of its time: that takes longer for the places than for the values.
+
+    Places are right to a few thousandths of a pixel; OpenCV goes by 32nds.
+    """
+    a, b, x, c, d, y, g, h, i = inverted(centred).ravel().tolist()
+    columns, rows = np.arange(size.width, dtype=np.float64), np.arange(size.height, dtype=np.float64)
+    along = [(slope * columns).astype(np.float32) for slope in (a, c, g)]
+    beside = [(slope * rows + offset).astype(np.float32)[:, None] for slope, offset in ((b, x), (d, y), (h, i))]
+    result = np.empty((size.height, size.width, *pixels.shape[2:]), pixels.dtype)
+    # As much as stays close to the core meanwhile.
+    height = max(_NEAR // size.width, 1)
+    for top in range(0, size.height, height):
+        strip = slice(top, top + height)
+        across, down, depth = (line + column[strip] for line, column in zip(along, beside, strict=True))
+        across /= depth
+        down /= depth
+        cv2.remap(pixels, across, down, cv2.INTER_LINEAR, result[strip], outside.border, outside.value)
+    return result
 
 
 def _border(matrix: Matrix, motion: Motion, border: int) -> int | None:

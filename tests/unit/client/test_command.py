@@ -71,20 +71,6 @@ def test_a_project_that_is_missing_is_made_only_when_its_classes_are_said(serve:
     assert ran.err == "labelmesh: There is no project “mine” yet. Say which classes it has to make it: --classes fox,deer,nothing.\n"
 
 
-def test_the_demo_digits_are_all_there_and_a_second_time_adds_nothing(serve: Serve) -> None:
-    shelf = Shelf()
-    server = shelf.serve(serve)
-    first, second = labelmesh(server, "demo", "digits"), labelmesh(server, "demo", "digits")
-    assert (first.code, second.code) == (0, 0), first.err
-    assert shelf.projects[0].suggestion_model == "digits"
-    assert server.calls.count("ProjectService.UpdateProject") == 1
-    assert first.out.startswith("1,797 images: 1,797 added, 0 there already, 0 refused")
-    assert second.out.startswith("1,797 images: 0 added, 1,797 there already, 0 refused")
-    assert len(shelf.contents) == 1797
-    assert len(shelf.projects) == 1
-    assert [(one.id, one.hotkey) for one in shelf.projects[0].classes] == [(str(digit), str(digit)) for digit in range(10)]
-
-
 def test_mnist_files_go_in_part_by_part_with_a_limit(serve: Serve, tmp_path: Path) -> None:
     for prefix, count in (("train", 30), ("t10k", 10)):
         pixels = b"".join(bytes([number, len(prefix)] + [7] * 782) for number in range(count))

@@ -5,29 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 
-import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelmesh_client.sources.digits import COUNT, digits, grey_of_ink
+from labelmesh_client.sources.digits import grey_of_ink
 from labelmesh_client.sources.png import grey_png
 from PIL import Image
-from sklearn.datasets import load_digits
-
-
-def test_the_digits_are_all_1797_different_pictures_with_the_pixels_and_targets_of_scikit_learn() -> None:
-    found = list(digits())
-    original = load_digits()
-    assert len(found) == COUNT == len(original.images)
-    assert len({hashlib.sha256(digit.png).digest() for digit in found}) == COUNT
-    assert [digit.name for digit in found[:2]] == ["digit-0000.png", "digit-0001.png"]
-    grey = [grey_of_ink(ink) for ink in range(17)]
-    for digit, picture, target in zip(found, original.images, original.target, strict=True):
-        pixels = numpy.asarray(Image.open(io.BytesIO(digit.png)))
-        assert pixels.shape == (8, 8)
-        ink = numpy.vectorize(grey.index)(pixels)
-        assert (ink == picture).all()
-        assert digit.target == target
 
 
 def test_ink_is_dark_on_white_paper_and_no_two_amounts_look_the_same() -> None:

@@ -54,6 +54,7 @@ def routes(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 def route_of(config: dict[str, Any], method: Method) -> dict[str, Any]:
     found = [each for each in routes(config) if each["match"].get("path") == method.path]
+    assert [each for each in found if {"retry_policy", "max_stream_duration"} <= each.get("route", {}).keys()] == found, method.path
     assert len(found) == 1, f"{method.path} has {len(found)} routes"
     return found[0]
 

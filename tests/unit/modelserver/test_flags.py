@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from labelmesh_modelserver.flags import parse
 from labelmesh_modelserver.statuses import Code, ServingError
@@ -57,19 +54,6 @@ def test_flags_that_contradict_each_other_are_refused_in_tensorflow_servings_wor
     with pytest.raises(ServingError) as refused:
         parse(arguments)
     assert (refused.value.code, refused.value.text) == (Code.INVALID_ARGUMENT, text)
-
-
-def test_help_says_that_this_is_not_tensorflow_serving_and_costs_no_tensorflow() -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "labelmesh_modelserver", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert "It is not TensorFlow Serving." in done.stdout
-    assert " labelmesh_modelserver.flags\n" in done.stderr
-    assert " tensorflow\n" not in done.stderr
 
 
 def test_flags_that_tune_what_is_not_there_are_taken_and_named() -> None:

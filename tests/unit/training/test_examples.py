@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from labelmesh_client import SourceError
 from labelmesh_training.examples import Example, Origin, divide, has
-from labelmesh_training.reference import bundled_digits
 from labelmesh_training.splits import HELD_OUT_SHARE, is_held_out
 from labelmesh_training.strokes import drawn_digits
 from labelmesh_training.values import Pictures
@@ -76,14 +75,6 @@ def test_enough_means_enough_of_each_digit() -> None:
     assert has(examples(100), 100, 10)
     assert not has(examples(99), 100, 9)
     assert not has([one for one in examples(200) if one.label != 4], 100, 1)
-
-
-def test_the_bundled_digits_are_those_that_the_demo_imports() -> None:
-    found = list(bundled_digits())
-    assert len(found) == len({one.sha256 for one in found}) == 1797
-    assert all(one.sha256 == hashlib.sha256(one.file).hexdigest() for one in found)
-    assert {one.label for one in found} == set(range(10))
-    assert all(one.image.min() >= 0 and one.image.max() <= 1 for one in found)
 
 
 def test_drawn_digits_are_light_on_dark_and_the_same_for_the_same_seed() -> None:

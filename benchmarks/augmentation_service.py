@@ -11,8 +11,9 @@ from pathlib import Path
 import grpc
 from google.protobuf import json_format
 from labelmesh.augment.v1 import augmentations_pb2, augmentations_pb2_grpc, labels_pb2, pipelines_pb2
+from labelmesh_augment.pipelines.pipeline import Pipeline
 
-from benchmarks.augmentation_ways import BOXES, FLIP_AND_COLOUR
+from benchmarks.augmentation_ways import BOXES
 from benchmarks.gateway_overhead import signed_identity
 from benchmarks.mesh import Mesh, cpu_seconds
 
@@ -45,7 +46,7 @@ class Service:
         self._channel.close()
         self._mesh.down()
 
-    def round(self, files: Sequence[bytes], seed: int) -> Round:
+    def round(self, files: Sequence[bytes], pipeline: Pipeline, seed: int) -> Round:
         """All files several times, each augmented once."""
         identity = signed_identity(self._mesh, self._admin, _METHOD)
         pid = self._mesh.pids()["augment"]
@@ -54,7 +55,7 @@ class Service:
             free.put(None)
         stub = augmentations_pb2_grpc.AugmentationServiceStub(self._channel)
         cpu, own, started, answered = cpu_seconds(pid), time.process_time(), time.perf_counter(), 0
-        for reply in stub.ApplyStream(_messages(files, seed, free), metadata=identity, timeout=300):
+        for reply in stub.ApplyStream(_messages(files, pipeline, seed, free), metadata=identity, timeout=300):
             for result in reply.results:
                 if result.WhichOneof("result") != "augmented":
                     raise SystemExit(f"a picture was refused: {result.error}")
@@ -65,8 +66,10 @@ class Service:
         return Round(answered / (cpu_seconds(pid) - cpu + time.process_time() - own), answered / seconds)
 
 
-def _messages(files: Sequence[bytes], seed: int, free: queue.Queue[None]) -> Iterator[augmentations_pb2.ApplyStreamRequest]:
-    yield augmentations_pb2.ApplyStreamRequest(pipeline=_pipeline(), seed=seed)
+def _messages(
+    files: Sequence[bytes], pipeline: Pipeline, seed: int, free: queue.Queue[None]
+) -> Iterator[augmentations_pb2.ApplyStreamRequest]:
+    yield augmentations_pb2.ApplyStreamRequest(pipeline=_message(pipeline), seed=seed)
     boxes = [labels_pb2.Box(id=str(n), x=x0, y=y0, width=x1 - x0, height=y1 - y0) for n, (x0, y0, x1, y1) in enumerate(BOXES)]
     labels = labels_pb2.Labels(boxes=boxes)
     for _ in range(REPEATS):
@@ -79,6 +82,6 @@ def _messages(files: Sequence[bytes], seed: int, free: queue.Queue[None]) -> Ite
             yield augmentations_pb2.ApplyStreamRequest(items=items)
 
 
-def _pipeline() -> pipelines_pb2.Pipeline:
-    steps = [{"transform": step.transform, "parameters": dict(step.parameters)} for step in FLIP_AND_COLOUR.steps]
+def _message(pipeline: Pipeline) -> pipelines_pb2.Pipeline:
+    steps = [{"transform": step.transform, "parameters": dict(step.parameters)} for step in pipeline.steps]
     return json_format.ParseDict({"steps": steps}, pipelines_pb2.Pipeline())

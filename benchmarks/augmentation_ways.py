@@ -36,6 +36,7 @@ FLIP_AND_COLOUR = Pipeline(
         Step("grayscale"),
     )
 )
+IN_COLOUR = Pipeline(FLIP_AND_COLOUR.steps[:-1])
 FIVE_MOVEMENTS = Pipeline(
     (
         Step("translate", parameters={"x": [-0.1, 0.1], "y": [-0.1, 0.1]}),

@@ -273,6 +273,26 @@ def test_bad_pictures_are_named_and_the_rest_is_done(serve: Serve, tmp_path: Pat
     assert len(augmenter.made) == asked
 
 
+def test_names_too_long_for_results_are_said_and_the_rest_is_done(serve: Serve, tmp_path: Path) -> None:
+    photos, augmenter = pictures(tmp_path), Augmenter()
+    # With "-1" and as many letters of an ending as one may have: one letter more than names can have, and just as many.
+    (photos / ("0" * 249 + ".png")).write_bytes(picture(500))
+    (photos / ("1" * 248 + ".png")).write_bytes(picture(501))
+    server = augmenter.serve(serve)
+    ran = augment(server, tmp_path)
+    assert (ran.code, ran.err.count("its name is too long for names of results")) == (1, 1)
+    assert "14 results made" in ran.out
+    assert (tmp_path / "out" / ("1" * 248 + "-1.png")).exists()
+    assert len(json.loads((tmp_path / "out" / "annotations.json").read_text())["images"]) == 14
+    asked = len(augmenter.made)
+    assert augment(server, tmp_path, "out", "--allow-bad", "1").code == 0
+    assert len(augmenter.made) == asked
+    # "-original" is longer than a number.
+    named = augment(server, tmp_path, "originals", "--originals", "--allow-bad", "2")
+    assert named.code == 0, named.err
+    assert sorted(name[248:] for name in tree(tmp_path / "originals") if name.startswith("1")) == ["-0.png", "-1.png"]
+
+
 def test_further_pictures_are_chosen_by_the_seed_and_bad_ones_replaced(serve: Serve, tmp_path: Path) -> None:
     photos, augmenter = pictures(tmp_path, 8), Augmenter()
     (photos / "zbroken.png").write_bytes(picture(500) + b"bad")

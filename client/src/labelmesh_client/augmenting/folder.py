@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,10 @@ Json = dict[str, Any]
 
 #: Copies of one picture that are asked for at once.
 _COPIES_AT_ONCE = 50
-_PERMANENT_HERE = frozenset({"EMPTY", "TOO_LARGE", "LABEL_INVALID"})
+_PERMANENT_HERE = frozenset({"EMPTY", "TOO_LARGE", "LABEL_INVALID", "NAME_INVALID"})
+#: Of a file's name, in bytes, as file systems have it.
+_LONGEST_NAME = 255
+_LONGEST_ENDING = ".jpeg"
 #: How often further pictures that are no good are replaced by others.
 _MOST_ROUNDS = 20
 _MOST_RESULTS = 100_000_000
@@ -245,6 +249,8 @@ class FolderRun:
             file, prefix = self._files[place], f"{number}:"
             path = self.sources.path(file.name)
             try:
+                if not number:
+                    self._check_name(source, self.settings.copies - 1)
                 labels = PictureLabels()
                 if self.labels is not None:
                     self._check_size(file)
@@ -258,6 +264,13 @@ class FolderRun:
                 broken = SourceError(said, reason=reason, violations=violations)
                 return StreamSample(Sample(b""), copies, broken=broken), {}
         return StreamSample(made[0], copies, tuple(made[1:])), contexts
+
+    def _check_name(self, source: int, copy: int | None) -> None:
+        """Raises SourceError where the name of a result would be longer than names can be."""
+        file = self._files[source]
+        ending = max(_LONGEST_ENDING, Path(file.name).suffix, key=len)
+        if len(os.fsencode(self.settings.pattern.name(self._stems.of(source), copy, ending))) > _LONGEST_NAME:
+            raise SourceError("its name is too long for names of results; rename it", reason="NAME_INVALID")
 
     def _check_size(self, file: SourceFile) -> PictureSize | None:
         """Raises SourceError where the labels are of a picture of another size, e.g. of one that lies on its side."""
@@ -330,6 +343,7 @@ class FolderRun:
         file = self._files[source]
         slot = self.settings.copies
         try:
+            self._check_name(source, None)
             path = self.sources.path(file.name)
             size = self._check_size(file) if self.labels is not None else read_size(path)
             if size is None:

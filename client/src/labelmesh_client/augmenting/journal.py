@@ -48,7 +48,8 @@ class OutFolder:
             if path.parent not in self._made:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._made.add(path.parent)
-            partial = path.with_name(f".{path.name}.part")
+            # Short, so that a name may be as long as names can be.
+            partial = path.with_name(f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}.part")
             partial.write_bytes(content)
             partial.replace(path)
         except OSError as error:

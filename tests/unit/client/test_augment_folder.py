@@ -393,10 +393,12 @@ def test_two_runs_do_not_write_to_one_folder(serve: Serve, tmp_path: Path) -> No
     assert augment(server, tmp_path).code == 0
 
 
-def test_a_disk_that_is_full_is_a_sentence(serve: Serve, tmp_path: Path) -> None:
-    photos = pictures(tmp_path)
-    (photos / ("n" * 251 + ".png")).write_bytes(picture(1))
-    ran = augment(Augmenter().serve(serve), tmp_path)
+def test_a_disk_that_takes_no_result_is_a_sentence(serve: Serve, tmp_path: Path) -> None:
+    # Deeper than a path can be, once it is below a folder of a long name.
+    deep = pictures(tmp_path).joinpath(*["n" * 239] * 16)
+    deep.mkdir(parents=True)
+    (deep / "a.png").write_bytes(picture(1))
+    ran = augment(Augmenter().serve(serve), tmp_path, "o" * 255)
     assert ran.code == 1
     assert "cannot be written: File name too long." in ran.err
 

@@ -8,9 +8,14 @@ import time
 
 import numpy as np
 from labelmesh_augment.geometry.following import Track
-from labelmesh_augment.geometry.labels import LabelRules, Labels, Polygon
+from labelmesh_augment.geometry.labels import Box, LabelRules, Labels, Polygon
 from labelmesh_augment.geometry.motion import Motion
 from labelmesh_augment.pictures.picture import Size
+from labelmesh_augment.pipelines.drawing import draw
+from labelmesh_augment.pipelines.pipeline import Pipeline, Step
+from labelmesh_augment.pipelines.random import Origin
+from labelmesh_augment.pipelines.stages import Staging
+from labelmesh_augment.pipelines.validation import normalised
 
 from tests.unit.augment.geometry.marks import around, turning
 
@@ -52,3 +57,19 @@ def test_a_great_many_small_rings_that_cross_themselves_are_cut_in_time() -> Non
     left, dropped = track.moved(Motion.start(_SIZE).then(around(turning(20), _SIZE))).finish(LabelRules())
     assert time.process_time() - started < 5
     assert len(left.polygons) + len(dropped) == 2000
+
+
+def test_steps_that_ask_where_boxes_are_follow_nothing_else() -> None:
+    generator = np.random.default_rng(4)
+    polygons = tuple(Polygon((generator.uniform(0, 400, (50, 2)),)) for _ in range(2_000))
+    around_boxes = Step("crop_around_boxes", 1.0, {"room": [0.9, 1.0]})
+    pipeline = normalised(Pipeline((around_boxes, Step("rotate", 1.0, {"angle": [1, 2]})) * 20))
+    boxes = (Box(100, 100, 200, 150),)
+
+    def drawn(labels: Labels) -> object:
+        return draw(pipeline, Origin(1, "00" * 32), Staging(Size(400, 400)), labels)
+
+    before = time.perf_counter()
+    recipe = drawn(Labels(boxes, polygons))
+    assert time.perf_counter() - before < 2
+    assert recipe == drawn(Labels(boxes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
@@ -44,13 +43,14 @@ def draw(pipeline: Pipeline, origin: Origin, staging: Staging, labels: Labels, f
     """
     start = staging.size
     sizes = tuple(size for size, _ in further)
-    masks_left_out = replace(labels, masks=())
+    # Where boxes are depends on nothing else, and the rest may be a hundred times as much.
+    first = Labels(boxes=labels.boxes)
 
     def boxes() -> NDArray[np.float64]:
         if not labels.boxes and not any(its_labels.boxes for _, its_labels in further):
             return _NO_BOXES
-        others = [(size, replace(its_labels, masks=())) for size, its_labels in further]
-        bounds: NDArray[np.float64] = track(staging.stages(), start, masks_left_out, others).bounds()
+        others = [(size, Labels(boxes=its_labels.boxes)) for size, its_labels in further]
+        bounds: NDArray[np.float64] = track(staging.stages(), start, first, others).bounds()
         return bounds
 
     steps: list[DrawnStep] = []

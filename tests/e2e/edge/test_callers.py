@@ -147,8 +147,10 @@ def test_the_openapi_document_tells_every_json_path_that_is_served(edge: EdgeMes
     document = json.loads(reply.body)
     validate(document)
     for path, verbs in document["paths"].items():
-        for verb in verbs:
-            answered = edge.http(verb.upper(), path.replace("{", "").replace("}", ""), headers={"authorization": "Bearer x"})
+        for verb, operation in verbs.items():
+            # Who says nothing to a classic interface is told by the edge itself how to use it.
+            asked = "?url=x" if any(parameter["name"] == "url" for parameter in operation.get("parameters", ())) else ""
+            answered = edge.http(verb.upper(), path.replace("{", "").replace("}", "") + asked, headers={"authorization": "Bearer x"})
             assert answered.status in (401, 400), (verb, path)
     page = edge.http("GET", "/docs/api/")
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")

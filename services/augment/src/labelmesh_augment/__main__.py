@@ -101,10 +101,6 @@ def _workers(settings: AugmentSettings, registry: CollectorRegistry) -> WorkerPo
     return pool
 
 
-def _fetched(url: str, most: int) -> bytes:
-    return fetch(url, max_bytes=most, timeout_s=min(_FETCH_S, time_left() or _FETCH_S)).content
-
-
 def _pixels(content: bytes) -> int:
     """Of all frames, from the file's header."""
     return inspect(content).pixels
@@ -112,8 +108,10 @@ def _pixels(content: bytes) -> int:
 
 def _fetching(settings: FetchSettings) -> Callable[[str, int], bytes]:
     def fetched(url: str, most: int) -> bytes:
-        networks, ports = settings.fetch_networks, settings.fetch_ports
-        return fetch(url, max_bytes=most, timeout_s=_FETCH_S, allowed_networks=networks, allowed_ports=ports).content
+        networks, ports, left = settings.fetch_networks, settings.fetch_ports, time_left()
+        # No longer than somebody waits for it.
+        seconds = _FETCH_S if left is None else min(_FETCH_S, left)
+        return fetch(url, max_bytes=most, timeout_s=seconds, allowed_networks=networks, allowed_ports=ports).content
 
     return fetched
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import struct
 import threading
 import time
@@ -453,6 +454,18 @@ def test_work_that_hangs_ends_in_time_with_an_error_of_its_own(start_augment: St
         thread.join()
     assert lost.value.reason in ("WORKER_LOST", "DEADLINE_EXCEEDED")
     assert service.metric("workers_lost_total") >= 1
+
+
+def test_an_address_that_hangs_keeps_a_thread_no_longer_than_its_caller_waits(start_augment: StartAugment) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        service = start_augment(workers=1, fetch_networks="127.0.0.1/32", fetch_ports=str(port))
+        until(lambda: service.metric("workers_up") == 1)
+        person = service.door.person()
+        request = aug.ApplyRequest(sample=aug.Sample(source=aug.Source(url=f"http://127.0.0.1:{port}/cat.png")), pipeline=FLIP)
+        with pytest.raises(MeshError):
+            person.augmentations.Apply(request, metadata=person.metadata, timeout=1)
+        until(lambda: service.metric("grpc_server_in_flight") == 0, timeout_s=3)
 
 
 def test_a_call_that_takes_too_long_ends_at_its_deadline_and_leaves_no_work_waiting(start_augment: StartAugment) -> None:

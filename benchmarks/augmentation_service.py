@@ -46,8 +46,8 @@ class Service:
         self._channel.close()
         self._mesh.down()
 
-    def round(self, files: Sequence[bytes], pipeline: Pipeline, seed: int) -> Round:
-        """All files several times, each augmented once."""
+    def round(self, files: Sequence[bytes], pipeline: Pipeline, seed: int, repeats: int = REPEATS) -> Round:
+        """All files `repeats` times, each augmented once."""
         identity = signed_identity(self._mesh, self._admin, _METHOD)
         pid = self._mesh.pids()["augment"]
         free: queue.Queue[None] = queue.Queue()
@@ -55,7 +55,7 @@ class Service:
             free.put(None)
         stub = augmentations_pb2_grpc.AugmentationServiceStub(self._channel)
         cpu, own, started, answered = cpu_seconds(pid), time.process_time(), time.perf_counter(), 0
-        for reply in stub.ApplyStream(_messages(files, pipeline, seed, free), metadata=identity, timeout=300):
+        for reply in stub.ApplyStream(_messages(list(files) * repeats, pipeline, seed, free), metadata=identity, timeout=300):
             for result in reply.results:
                 if result.WhichOneof("result") != "augmented":
                     raise SystemExit(f"a picture was refused: {result.error}")
@@ -72,14 +72,13 @@ def _messages(
     yield augmentations_pb2.ApplyStreamRequest(pipeline=_message(pipeline), seed=seed)
     boxes = [labels_pb2.Box(id=str(n), x=x0, y=y0, width=x1 - x0, height=y1 - y0) for n, (x0, y0, x1, y1) in enumerate(BOXES)]
     labels = labels_pb2.Labels(boxes=boxes)
-    for _ in range(REPEATS):
-        for first in range(0, len(files), ITEMS):
-            items = [
-                augmentations_pb2.StreamItem(sample=augmentations_pb2.Sample(source=augmentations_pb2.Source(image=file), labels=labels))
-                for file in files[first : first + ITEMS]
-            ]
-            free.get(timeout=120)
-            yield augmentations_pb2.ApplyStreamRequest(items=items)
+    for first in range(0, len(files), ITEMS):
+        items = [
+            augmentations_pb2.StreamItem(sample=augmentations_pb2.Sample(source=augmentations_pb2.Source(image=file), labels=labels))
+            for file in files[first : first + ITEMS]
+        ]
+        free.get(timeout=120)
+        yield augmentations_pb2.ApplyStreamRequest(items=items)
 
 
 def _message(pipeline: Pipeline) -> pipelines_pb2.Pipeline:

@@ -192,7 +192,14 @@ class Motion:
         if not self.stages:
             return True
         matrix = self.matrix
-        return matrix is not None and bool(np.abs(project(matrix, border_of(self.size, False)) - border_of(self.size, False)).max() < 1e-4)
+        if matrix is None:
+            return False
+        # The upper left corner alone mostly tells.
+        x, y, depth = matrix[:, 2].tolist()
+        if depth > 1e-9 and (abs(x) >= 1e-4 * depth or abs(y) >= 1e-4 * depth):
+            return False
+        border = border_of(self.size, False)
+        return bool(np.abs(project(matrix, border) - border).max() < 1e-4)
 
     @cached_property
     def mirrored(self) -> bool:

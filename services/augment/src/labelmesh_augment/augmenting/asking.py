@@ -171,8 +171,9 @@ class Asking:
 
     def fetching(self, call: Call, wanted: Sequence[Wanted], threads: Executor, *, patient: bool = True) -> tuple[Future[Packed], ...]:
         """The files of pictures, on their way in the caller's own threads, so that one whose addresses hang holds up nobody else.
-        PermissionDenied (SCOPE_MISSING) comes out of them for a key that may not read images of
-               labeling and asks for one."""
+
+        PermissionDenied (SCOPE_MISSING) comes out of them for a key that may not read images of labeling and asks for one.
+        """
         return tuple(
             threads.submit(copy_context().run, partial(self._content, call, one, _place(index), patient=patient))
             for index, one in enumerate(wanted)

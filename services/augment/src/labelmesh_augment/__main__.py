@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -18,14 +17,13 @@ from labelmesh_chassis.answers import sweep_answers
 from labelmesh_chassis.channels import open_channel
 from labelmesh_chassis.database import Database, migrate
 from labelmesh_chassis.deadlines import time_left
-from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.fetching import fetch
 from labelmesh_chassis.housekeeping import Housekeeper
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
 from labelmesh_chassis.objects import ObjectStore
+from labelmesh_chassis.program import run
 from labelmesh_chassis.server import MeshServer, ServerBuilder
-from labelmesh_chassis.settings import FetchSettings, ServiceSettings, load_settings
-from labelmesh_chassis.telemetry import configure_logging
+from labelmesh_chassis.settings import FetchSettings
 from labelmesh_chassis.workers import PoolSettings, WorkerPool
 from prometheus_client import CollectorRegistry
 
@@ -144,28 +142,11 @@ def _serve_all(builder: ServerBuilder, pipelines: PipelineServicer, augmentation
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until SIGTERM, or brings the database to the newest schema and ends."""
-    parser = argparse.ArgumentParser(prog="labelmesh_augment", description="The augmentation service.")
-    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
-    command = parser.parse_args(arguments).command
-    try:
-        if command == "migrate":
-            _migrate(load_settings(ServiceSettings))
-        else:
-            _serve(load_settings(AugmentSettings))
-    except MeshError as problem:
-        raise SystemExit(f"The augmentation service cannot start: {problem.message}.") from problem
 
+    def composed(settings: AugmentSettings) -> MeshServer:
+        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
 
-def _migrate(settings: ServiceSettings) -> None:
-    configure_logging("augment", settings.log_level)
-    migrate_database(settings.database_url.get_secret_value())
-
-
-def _serve(settings: AugmentSettings) -> None:
-    _migrate(settings)
-    server = compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
-    server.start()
-    server.run_until_signal()
+    run("augment", "The augmentation service", AugmentSettings, migrate_database, composed, arguments)
 
 
 if __name__ == "__main__":

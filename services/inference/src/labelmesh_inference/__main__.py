@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -21,15 +20,14 @@ from labelmesh.inference.v1 import (
 from labelmesh_chassis.answers import sweep_answers
 from labelmesh_chassis.channels import open_channel
 from labelmesh_chassis.database import Database, migrate
-from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.fetching import fetch
 from labelmesh_chassis.housekeeping import Housekeeper, Sweep
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
 from labelmesh_chassis.objects import ObjectStore
+from labelmesh_chassis.program import run
 from labelmesh_chassis.server import MeshServer, ServerBuilder
-from labelmesh_chassis.settings import FetchSettings, ServiceSettings, load_settings
+from labelmesh_chassis.settings import FetchSettings
 from labelmesh_chassis.streams import Feed
-from labelmesh_chassis.telemetry import configure_logging
 from prometheus_client import CollectorRegistry
 
 from labelmesh_inference.classic.servicer import ClassicServicer
@@ -173,28 +171,11 @@ def _serve_predictions(builder: ServerBuilder, predictions: PredictionServicer, 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until SIGTERM, or brings the database to the newest schema and ends."""
-    parser = argparse.ArgumentParser(prog="labelmesh_inference", description="The inference service.")
-    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
-    command = parser.parse_args(arguments).command
-    try:
-        if command == "migrate":
-            _migrate(load_settings(ServiceSettings))
-        else:
-            _serve(load_settings(InferenceSettings))
-    except MeshError as problem:
-        raise SystemExit(f"The inference service cannot start: {problem.message}.") from problem
 
+    def composed(settings: InferenceSettings) -> MeshServer:
+        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
 
-def _migrate(settings: ServiceSettings) -> None:
-    configure_logging("inference", settings.log_level)
-    migrate_database(settings.database_url.get_secret_value())
-
-
-def _serve(settings: InferenceSettings) -> None:
-    _migrate(settings)
-    server = compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
-    server.start()
-    server.run_until_signal()
+    run("inference", "The inference service", InferenceSettings, migrate_database, composed, arguments)
 
 
 if __name__ == "__main__":

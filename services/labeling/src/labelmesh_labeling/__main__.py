@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
 from uuid import UUID
@@ -18,12 +17,10 @@ from labelmesh.labeling.v1 import (
     statistics_pb2_grpc,
 )
 from labelmesh_chassis.database import Database, migrate
-from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
 from labelmesh_chassis.objects import ObjectStore
+from labelmesh_chassis.program import run
 from labelmesh_chassis.server import MeshServer, ServerBuilder
-from labelmesh_chassis.settings import ServiceSettings, load_settings
-from labelmesh_chassis.telemetry import configure_logging
 
 from labelmesh_labeling.housekeeping import Housekeeper
 from labelmesh_labeling.links import ImageLinks
@@ -108,28 +105,11 @@ def _load(database: Database, project_id: UUID) -> ProjectStatistics:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until SIGTERM, or brings the database to the newest schema and ends."""
-    parser = argparse.ArgumentParser(prog="labelmesh_labeling", description="The labeling service.")
-    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
-    command = parser.parse_args(arguments).command
-    try:
-        if command == "migrate":
-            _migrate(load_settings(ServiceSettings))
-        else:
-            _serve(load_settings(LabelingSettings))
-    except MeshError as problem:
-        raise SystemExit(f"The labeling service cannot start: {problem.message}.") from problem
 
+    def composed(settings: LabelingSettings) -> MeshServer:
+        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
 
-def _migrate(settings: ServiceSettings) -> None:
-    configure_logging("labeling", settings.log_level)
-    migrate_database(settings.database_url.get_secret_value())
-
-
-def _serve(settings: LabelingSettings) -> None:
-    _migrate(settings)
-    server = compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
-    server.start()
-    server.run_until_signal()
+    run("labeling", "The labeling service", LabelingSettings, migrate_database, composed, arguments)
 
 
 if __name__ == "__main__":

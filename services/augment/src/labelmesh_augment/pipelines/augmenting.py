@@ -14,13 +14,13 @@ from labelmesh_augment.geometry.labels import Dropped, Labels
 from labelmesh_augment.pictures import previews
 from labelmesh_augment.pictures.picture import Picture, Size
 from labelmesh_augment.pictures.writing import Encoded, write
-from labelmesh_augment.pipelines.colouring import WITHOUT_COLOURS
 from labelmesh_augment.pipelines.drawing import draw
 from labelmesh_augment.pipelines.executing import execute, in_colour
 from labelmesh_augment.pipelines.pipeline import Pipeline, Recipe
 from labelmesh_augment.pipelines.random import Origin
 from labelmesh_augment.pipelines.samples import Loaded, Sample, check_labels, load
 from labelmesh_augment.pipelines.stages import Staging
+from labelmesh_augment.pipelines.toning import WITHOUT_COLOURS
 from labelmesh_augment.pipelines.validation import check_recipe
 
 __all__ = [

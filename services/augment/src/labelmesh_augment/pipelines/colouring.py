@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelmesh_augment.pipelines.toning import LUMA
+from labelmesh_augment.pipelines.toning import WITHOUT_COLOURS
 from labelmesh_augment.transforms.effects import ColourMatrix, Curve, Tones
+from labelmesh_augment.transforms.tones import LUMA
 
 Change = Tones | ColourMatrix
 
 # Of numbers about 1, after a dozen products.
 _NOTHING = 1e-9
-WITHOUT_COLOURS = ColourMatrix(np.array([[*LUMA, 0.0]] * 3))
 
 
 def added(changes: Sequence[Change], change: Change) -> list[Change]:

@@ -15,8 +15,9 @@ from labelmesh_augment.geometry.following import Track
 from labelmesh_augment.geometry.labels import Labels
 from labelmesh_augment.geometry.motion import Motion
 from labelmesh_augment.pictures.picture import Size
-from labelmesh_augment.pipelines.colouring import WITHOUT_COLOURS, Change, added, simplified
+from labelmesh_augment.pipelines.colouring import Change, added, simplified
 from labelmesh_augment.pipelines.pipeline import DrawnStep
+from labelmesh_augment.pipelines.toning import WITHOUT_COLOURS
 from labelmesh_augment.transforms.catalogue import CATALOGUE
 from labelmesh_augment.transforms.effects import ColourMatrix, Cover, Displace, Effect, Mix, PixelStep, Tones, Warp
 

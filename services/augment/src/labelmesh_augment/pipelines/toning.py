@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelmesh_augment.transforms.effects import ColourMatrix, Tones
+from labelmesh_augment.transforms.tones import LUMA
 
-# ITU-R BT.601, as in JPEG: of red, green, blue.
-LUMA = np.array([0.299, 0.587, 0.114])
 # By the largest value; nobody writes into what a curve is given.
 _LEVELS = {white: np.linspace(0.0, 1.0, white + 1) for white in (255, 65535)}
 for _levels in _LEVELS.values():
     _levels.flags.writeable = False
-_TO_LUMA = np.array([[*LUMA, 0.0]] * 3)
+# The matrix of greyscale.
+WITHOUT_COLOURS = ColourMatrix(np.array([[*LUMA, 0.0]] * 3))
 
 
 def table(changes: Sequence[Tones], white: int, *, gray: bool) -> NDArray[Any]:
@@ -58,7 +58,7 @@ def is_grayscale(matrix: NDArray[np.float64]) -> bool:
 
 def mix_channels(pixels: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:
     """The colour matrix on (height, width, 3); (height, width) where it makes all channels equal."""
-    if pixels.dtype == np.uint8 and np.array_equal(matrix, _TO_LUMA):
+    if pixels.dtype == np.uint8 and np.array_equal(matrix, WITHOUT_COLOURS.matrix):
         # The same, several times as fast; its weights are rounded to 1/2^14, which 16 bit would show.
         gray: NDArray[Any] = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         return gray

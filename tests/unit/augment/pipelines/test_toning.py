@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from labelmesh_augment.pipelines import toning
 from labelmesh_augment.transforms.effects import ColourMatrix, Tones
+from labelmesh_augment.transforms.tones import LUMA
 from numpy.typing import NDArray
 
 DEPTHS = [(np.uint8, 255), (np.uint16, 65535)]
@@ -67,9 +68,9 @@ def test_a_colour_matrix_takes_red_green_blue(dtype: Any, white: int) -> None:
 @pytest.mark.parametrize(("dtype", "white"), DEPTHS)
 def test_a_matrix_without_colours_makes_one_channel(dtype: Any, white: int) -> None:
     before = pixels(dtype, 5, 7, 3)
-    found = toning.mix_channels(before, np.array([[*toning.LUMA, 0.0]] * 3))
+    found = toning.mix_channels(before, np.array([[*LUMA, 0.0]] * 3))
     assert found.shape == (5, 7)
-    assert np.abs(found - before[:, :, ::-1] @ toning.LUMA).max() <= 0.53
+    assert np.abs(found - before[:, :, ::-1] @ LUMA).max() <= 0.53
 
 
 def test_a_matrix_on_equal_channels_is_a_curve() -> None:
@@ -78,4 +79,4 @@ def test_a_matrix_on_equal_channels_is_a_curve() -> None:
     tinted = toning.look_up(grey, toning.table([toning.gray_curves(matrix)], 255, gray=False))
     assert np.abs(tinted.astype(int) - toning.mix_channels(np.dstack([grey] * 3), matrix.matrix)).max() <= 1
     stays = toning.look_up(grey, toning.table([toning.by_luma(toning.gray_curves(matrix))], 255, gray=True))
-    assert np.abs(stays - tinted[:, :, ::-1] @ toning.LUMA).max() <= 1.0
+    assert np.abs(stays - tinted[:, :, ::-1] @ LUMA).max() <= 1.0

@@ -1,7 +1,7 @@
 """`./mesh test [SUITE ...] [pytest arguments]`: runs the suites one after another and sums them up.
 
-Suites: lint (ruff, import rules, protos, web), types (mypy --strict, tsc), web (its unit tests), unit, integration, e2e.
-None or `all`: everything.
+Suites: lint (ruff, import rules, protos, web), types (mypy --strict, tsc), web (its unit tests), unit,
+platform (manifests, images' recipes, rules, workflows), integration, e2e. None or `all`: everything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 HOUSE = Path(__file__).resolve().parent.parent
 WEB = HOUSE / "web"
 SCRIPTS = Path(sys.executable).parent
-SUITES = ("lint", "types", "web", "unit", "integration", "e2e")
+SUITES = ("lint", "types", "web", "unit", "platform", "integration", "e2e")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _NO_TESTS = 5
 
@@ -47,7 +47,10 @@ def _command(suite: str, title: str, command: Sequence[str], folder: Path = HOUS
 
 def _python_sources() -> list[str]:
     """Everything that is Python, for the tools that want to be told."""
-    folders = [*sorted(HOUSE.glob("services/*/src")), *(HOUSE / name / "src" for name in ("client", "gateway", "local", "training"))]
+    folders = [
+        *sorted(HOUSE.glob("services/*/src")),
+        *(HOUSE / name / "src" for name in ("client", "gateway", "local", "operations", "training")),
+    ]
     folders += [HOUSE / "local" / "setup", HOUSE / "tests", HOUSE / "benchmarks", HOUSE / "protos" / "generate.py", HOUSE / "mesh"]
     return [str(path.relative_to(HOUSE)) for path in folders if path.exists()]
 
@@ -146,6 +149,7 @@ RUN: dict[str, Callable[[Sequence[str]], list[Outcome]]] = {
     "types": types,
     "web": web,
     "unit": _pytest("unit", "-n", "2"),
+    "platform": _pytest("platform", "-n", "2"),
     # A file is run by one worker: its tests may share what it started.
     "integration": _pytest("integration", "-n", "2", "--dist", "loadfile"),
     "e2e": e2e,

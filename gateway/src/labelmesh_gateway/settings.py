@@ -66,6 +66,15 @@ class GatewaySettings(BaseSettings):
     upstream_private_key: Path | None = None
     """The gateway's own identity towards the services (mutual TLS)."""
 
+    ops_listen: Endpoint | None = None
+    """Where /ready and /metrics are served to those who operate the gateway, and nothing else."""
+    otlp: Endpoint | None = None
+    """The OpenTelemetry collector that the gateway's spans go to, by OTLP over gRPC; without it no traces are made."""
+    otlp_http: Endpoint | None = None
+    """The collector's OTLP over HTTP, where signed-in browsers' spans are passed on to; without it the page makes none."""
+    trace_ratio: float = Field(default=1.0, ge=0, le=1)
+    """The part of the calls that is traced where the caller has not decided it already."""
+
     max_connections: int = Field(default=2000, ge=1)
     max_streams_per_connection: int = Field(default=256, ge=1, le=2**31 - 1)
     max_header_kib: int = Field(default=32, ge=8, le=96)

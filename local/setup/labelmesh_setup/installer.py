@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from labelmesh_setup.places import HOUSE, PYTHON, REQUIREMENTS, TOOLS, VENV
+from labelmesh_setup.places import HOUSE, PLATFORM, PYTHON, REQUIREMENTS, TOOLS, VENV
 from labelmesh_setup.stamps import Stamps, content_hash
 from labelmesh_setup.steps import Steps, Trouble
 
@@ -38,6 +38,8 @@ class Installer:
                 self._virtual_environment()
                 self._packages("dev" if development else "local")
                 self._ours()
+                if development:
+                    self._platform()
                 if web and (HOUSE / "web" / "package.json").exists():
                     self._web()
         except OSError as error:
@@ -162,7 +164,9 @@ class Installer:
             )
             self._stamps.set("protos", digest)
         parts = [path.parent for path in sorted(HOUSE.glob("services/*/pyproject.toml"))]
-        parts += [HOUSE / name for name in ("client", "gateway", "local", "training") if (HOUSE / name / "pyproject.toml").exists()]
+        parts += [
+            HOUSE / name for name in ("client", "gateway", "local", "operations", "training") if (HOUSE / name / "pyproject.toml").exists()
+        ]
         digest = content_hash([part / "pyproject.toml" for part in parts])
         if not self._stamps.fits("ours", digest):
             self._announce()
@@ -173,6 +177,20 @@ class Installer:
                 environment=_build_environment(),
             )
             self._stamps.set("ours", digest)
+
+    def _platform(self) -> None:
+        """The tools that look at manifests, images' recipes and workflows, in an environment of their own: their pins are not ours."""
+        digest = content_hash([REQUIREMENTS / "platform.txt"])
+        if (PLATFORM / "bin" / "kubectl").exists() and self._stamps.fits("platform", digest):
+            return
+        self._announce()
+        self._steps.run("environment of the platform's tools", [str(PYTHON), "-m", "venv", "--clear", str(PLATFORM)])
+        python = str(PLATFORM / "bin" / "python")
+        uv = self._uv()
+        command = [uv, "pip", "install", "--python", python, *_uv_cache()] if uv else [python, "-m", "pip", "install"]
+        locked = ["--require-hashes", "--no-deps", "-r", str(REQUIREMENTS / "platform.txt")]
+        self._steps.run("tools for the platform's files", [*command, *locked])
+        self._stamps.set("platform", digest)
 
     def _web(self) -> None:
         web = HOUSE / "web"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "LABELMESH_"
+SECRETS_DIR = "LABELMESH_SECRETS_DIR"
+"""Names a folder with a file for each setting that is not to be in the environment: `labelmesh_database_url` holds the database's URL.
+The environment goes first."""
 
 
 def _is_address(value: str) -> str:
@@ -23,6 +28,11 @@ def _is_postgres(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith("postgresql+psycopg2://"):
         raise ValueError("must start with postgresql+psycopg2://")
     return value
+
+
+def _parts(value: object) -> object:
+    """What a variable lists, separated by commas."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 Address = Annotated[str, AfterValidator(_is_address)]
@@ -43,6 +53,44 @@ class ServiceSettings(BaseSettings):
     drain_lead_s: float = Field(default=1, ge=0, le=60, description="Seconds between reporting not ready and refusing new calls at a stop.")
     drain_s: float = Field(default=10, ge=0, le=600, description="Seconds that calls being served may take to end at a stop.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe log that is written.")
+
+    migrate_at_start: bool = Field(
+        default=True,
+        description="Whether the database is brought to the newest schema at the start; else the start waits until somebody has done so.",
+    )
+    health_listen: Address | None = Field(
+        default=None, description="Where gRPC health is served besides, alone and in plaintext, host:port: for probes that speak no TLS."
+    )
+    tls_certificate: Path | None = Field(default=None, description="The service's certificate chain, PEM; turns mutual TLS on.")
+    tls_private_key: Path | None = Field(default=None, description="Its private key, PEM.")
+    tls_ca: Path | None = Field(
+        default=None, description="The authority whose certificates are trusted, of callers and of who is called, PEM."
+    )
+    tls_callers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description='Names (DNS or URI of the certificate) that may call, separated by commas: "gateway,inference"; empty: all certified.',
+    )
+    otlp_endpoint: Address | None = Field(
+        default=None, description="The OpenTelemetry collector that traces go to, by OTLP over gRPC, host:port; without it none are made."
+    )
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="The part of the calls that is traced where the caller has not decided it already."
+    )
+
+    @field_validator("tls_callers", mode="before")
+    @classmethod
+    def _split_callers(cls, value: object) -> object:
+        return _parts(value)
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        given = [path is not None for path in (self.tls_certificate, self.tls_private_key, self.tls_ca)]
+        if any(given) and not all(given):
+            raise ValueError("LABELMESH_TLS_CERTIFICATE, LABELMESH_TLS_PRIVATE_KEY and LABELMESH_TLS_CA need one another")
+        if self.tls_callers and not all(given):
+            raise ValueError("LABELMESH_TLS_CALLERS needs LABELMESH_TLS_CERTIFICATE")
+        return self
 
 
 class ObjectStoreSettings(BaseSettings):
@@ -76,16 +124,16 @@ class FetchSettings(BaseSettings):
     @field_validator("fetch_networks", "fetch_ports", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return _parts(value)
 
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
 def load_settings(kind: type[AnySettings]) -> AnySettings:
-    """Reads settings from the environment; on any problem prints all of them with the variables' names and exits with status 2."""
+    """Reads settings from the environment and from files in LABELMESH_SECRETS_DIR; on any problem prints all of them with the variables' names and exits with status 2."""
     try:
-        return kind()
+        return kind(_secrets_dir=os.environ.get(SECRETS_DIR) or None)
     except ValidationError as problems:
         lines = [f"  {variable_name(str(problem['loc'][0]))}: {problem['msg']}" for problem in problems.errors() if problem["loc"]]
         lines += [f"  {problem['msg']}" for problem in problems.errors() if not problem["loc"]]

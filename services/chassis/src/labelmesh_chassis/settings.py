@@ -131,7 +131,10 @@ AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
 def load_settings(kind: type[AnySettings]) -> AnySettings:
-    """Reads settings from the environment and from files in LABELMESH_SECRETS_DIR; on any problem prints all of them with the variables' names and exits with status 2."""
+    """Reads settings from the environment and from files in LABELMESH_SECRETS_DIR.
+
+    On any problem it prints all of them with the variables' names and exits with status 2.
+    """
     try:
         return kind(_secrets_dir=os.environ.get(SECRETS_DIR) or None)
     except ValidationError as problems:

@@ -51,7 +51,14 @@ def _python_sources() -> list[str]:
         *sorted(HOUSE.glob("services/*/src")),
         *(HOUSE / name / "src" for name in ("client", "gateway", "local", "operations", "training")),
     ]
-    folders += [HOUSE / "local" / "setup", HOUSE / "tests", HOUSE / "benchmarks", HOUSE / "protos" / "generate.py", HOUSE / "mesh"]
+    folders += [
+        HOUSE / "local" / "setup",
+        HOUSE / "tests",
+        HOUSE / "benchmarks",
+        HOUSE / "docs",
+        HOUSE / "protos" / "generate.py",
+        HOUSE / "mesh",
+    ]
     return [str(path.relative_to(HOUSE)) for path in folders if path.exists()]
 
 

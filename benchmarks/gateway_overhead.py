@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 import yaml
-from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
+from labelmesh.extauthz.v1 import check_pb2
 from labelmesh.labeling.v1 import projects_pb2, projects_pb2_grpc
 from labelmesh_local.gateway import Gateway
 from labelmesh_local.ports import free_port
@@ -57,16 +57,21 @@ def _drop_per_route(part: Any) -> None:
 
 def signed_identity(mesh: Mesh, account: Account, method: str = METHOD) -> tuple[tuple[str, str | bytes], ...]:
     """The statement that the session check hands to services, asked for as the gateway asks."""
-    request = external_auth_pb2.CheckRequest()
+    request = check_pb2.CheckRequest()
     http = request.attributes.request.http
     http.method, http.path = "POST", method
     http.headers.update({":method": "POST", ":path": method, "content-type": "application/grpc"})
     http.headers.update({key: str(value) for key, value in account.metadata})
     with grpc.insecure_channel(f"127.0.0.1:{mesh.inner_ports()['auth']['grpc']}") as channel:
-        reply = external_auth_pb2_grpc.AuthorizationStub(channel).Check(request)
+        check = channel.unary_unary(
+            "/envoy.service.auth.v3.Authorization/Check",
+            request_serializer=check_pb2.CheckRequest.SerializeToString,
+            response_deserializer=check_pb2.CheckResponse.FromString,
+        )
+        reply = check(request)
     for header in reply.ok_response.headers:
         if header.header.key == "x-labelmesh-identity":
-            return (("x-labelmesh-identity", header.header.value or header.header.raw_value.decode()),)
+            return (("x-labelmesh-identity", header.header.value),)
     raise SystemExit(f"auth gave no identity: {reply}")
 
 

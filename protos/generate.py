@@ -5,6 +5,7 @@ Used as the wheel's build hook, and by hand: `python protos/generate.py OUT_DIR`
 
 from __future__ import annotations
 
+import importlib
 import importlib.resources
 import sys
 from pathlib import Path
@@ -60,8 +61,8 @@ def _inputs(scratch: Path) -> list[str]:
     scratch.mkdir(parents=True, exist_ok=True)
     validate = scratch / "validate.binpb"
     _write_validate_descriptors(validate)
-    google_api = importlib.resources.files("google.api")
-    site = Path(str(google_api)).parent.parent
+    # By a module: the packages around it have no files of their own.
+    site = Path(str(importlib.import_module("google.api.annotations_pb2").__file__)).parents[2]
     well_known = Path(str(importlib.resources.files("grpc_tools"))) / "_proto"
     return [f"-I{HERE}", f"-I{site}", f"-I{well_known}", f"--descriptor_set_in={validate}"]
 

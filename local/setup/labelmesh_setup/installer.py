@@ -137,8 +137,9 @@ class Installer:
         self._announce()
         names = locked_names(REQUIREMENTS / f"{kind}.txt")
         command = self._pip("--require-hashes", "--no-deps", "-r", str(REQUIREMENTS / f"{kind}.txt"))
-        self._steps.run(f"{len(names)} {kinds[kind]}", command)
+        # First: packages share folders, and one that goes takes files along that one that came has put in their place.
         self._remove_what_is_no_longer_wanted(names)
+        self._steps.run(f"{len(names)} {kinds[kind]}", command)
         self._stamps.set(kind, digest)
 
     def _remove_what_is_no_longer_wanted(self, names: frozenset[str]) -> None:

@@ -12,15 +12,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
-from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from labelmesh.auth.v1 import api_keys_pb2, sessions_pb2
+from labelmesh.extauthz.v1 import check_pb2
 from labelmesh_auth.__main__ import MIGRATIONS, MIGRATIONS_LOCK, build_server
 from labelmesh_auth.accounts import NewUser, create
 from labelmesh_auth.audit import SYSTEM
 from labelmesh_auth.cookies import NAME as COOKIE_NAME
+from labelmesh_auth.edge.servicer import CHECK_SERVICE
 from labelmesh_auth.settings import AuthSettings
 from labelmesh_chassis.channels import open_channel
 from labelmesh_chassis.database import Database, migrate
@@ -58,7 +59,7 @@ class FakeClock:
 class Denied(Exception):
     """The edge's check refused."""
 
-    def __init__(self, response: external_auth_pb2.CheckResponse) -> None:
+    def __init__(self, response: check_pb2.CheckResponse) -> None:
         self.response = response
         self.code = int(response.status.code)
         self.http_status = int(response.denied_response.status.code)
@@ -92,20 +93,24 @@ class Auth:
         self.port = self.server.start()
         self.channel = open_channel(f"127.0.0.1:{self.port}", [])
         self._edge = grpc.insecure_channel(f"127.0.0.1:{self.port}")
-        self._check = external_auth_pb2_grpc.AuthorizationStub(self._edge)
+        self._check = self._edge.unary_unary(
+            f"/{CHECK_SERVICE}/Check",
+            request_serializer=check_pb2.CheckRequest.SerializeToString,
+            response_deserializer=check_pb2.CheckResponse.FromString,
+        )
 
     def stop(self) -> None:
         self.channel.close()
         self._edge.close()
         self.server.stop(lead_s=0, drain_s=1)
 
-    def check(self, path: str, headers: dict[str, str] | None = None, *, address: str = "203.0.113.7") -> external_auth_pb2.CheckResponse:
+    def check(self, path: str, headers: dict[str, str] | None = None, *, address: str = "203.0.113.7") -> check_pb2.CheckResponse:
         """What the edge is told about a call."""
-        request = external_auth_pb2.CheckRequest()
+        request = check_pb2.CheckRequest()
         request.attributes.source.address.socket_address.address = address
         request.attributes.request.http.path = path
         request.attributes.request.http.headers.update(headers or {})
-        return self._check.Check(request, timeout=10)
+        return self._check(request, timeout=10)
 
     def admit(self, path: str, headers: dict[str, str] | None = None, *, address: str = "203.0.113.7") -> dict[str, str]:
         """The headers that the edge adds to a call, or raises Denied."""

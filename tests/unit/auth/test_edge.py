@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from buf.validate import validate_pb2
-from envoy.service.auth.v3 import external_auth_pb2
 from labelmesh.auth.v1 import api_keys_pb2
+from labelmesh.extauthz.v1 import check_pb2
 from labelmesh_auth import api_keys, wire
 from labelmesh_auth.cookies import SessionCookie, token_of
 from labelmesh_auth.edge import wire as edge_wire
@@ -75,7 +75,7 @@ def test_a_key_counts_before_a_token_before_a_cookie() -> None:
 
 
 def test_the_address_is_what_the_edge_saw_and_not_what_a_header_claims() -> None:
-    request = external_auth_pb2.CheckRequest()
+    request = check_pb2.CheckRequest()
     request.attributes.source.address.socket_address.address = "203.0.113.7"
     request.attributes.request.http.headers.update({"x-forwarded-for": "10.0.0.1", "x-labelmesh-client-address": "10.0.0.2"})
     assert edge_wire.edge_call(request).address == "203.0.113.7"

@@ -7,7 +7,6 @@ import getpass
 import sys
 from collections.abc import Sequence
 
-from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 from labelmesh.auth.v1 import (
     api_keys_pb2,
     api_keys_pb2_grpc,
@@ -34,7 +33,7 @@ from labelmesh_auth.clock import Clock, system_clock
 from labelmesh_auth.cookies import SessionCookie
 from labelmesh_auth.credentials import Credentials
 from labelmesh_auth.edge.admission import Admission
-from labelmesh_auth.edge.servicer import CheckServicer
+from labelmesh_auth.edge.servicer import CHECK_SERVICE, CheckServicer
 from labelmesh_auth.hashing import HashingPool
 from labelmesh_auth.keyring import KeyRing
 from labelmesh_auth.password_policy import check_password
@@ -47,7 +46,6 @@ from labelmesh_auth.tokens import SessionTokens
 
 MIGRATIONS = "labelmesh_auth.migrations"
 MIGRATIONS_LOCK = 0x6C6D61757468
-CHECK_SERVICE = "envoy.service.auth.v3.Authorization"
 # Envoy's own timeout for a check; waiting longer would be for nobody.
 _CHECK_TIMEOUT_S = 2.0
 # Gateways keep the JWKS this long; far below the overlap of a rotation.
@@ -97,13 +95,7 @@ def build_server(settings: AuthSettings, *, clock: Clock = system_clock) -> Mesh
         security_pb2_grpc.add_SecurityServiceServicer_to_server,
         security_servicer,
     )
-    check_servicer = CheckServicer(admission, cookie, builder.registry)
-    builder.add(
-        external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
-        external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
-        check_servicer,
-    )
-    builder.add_unauthenticated_service(CHECK_SERVICE)
+    builder.add_unauthenticated_service(CHECK_SERVICE, CheckServicer(admission, cookie, builder.registry).register)
     builder.ops_route("/.well-known/jwks.json", lambda: OpsReply(200, "application/json", keys.jwks(), _JWKS_CACHE_CONTROL))
     builder.check("database", database.is_up)
 

@@ -51,9 +51,10 @@ class ServerBuilder:
         """Serves a service of the contract by its descriptor, the generated function that registers it, and its servicer."""
         self._services.append((service.full_name, lambda server: register(servicer, server)))
 
-    def add_unauthenticated_service(self, service_name: str) -> None:
-        """Lets calls to a service through without an identity, because it is the one that finds out who is calling."""
+    def add_unauthenticated_service(self, service_name: str, register: Callable[[grpc.Server], None]) -> None:
+        """Serves a service that is not of the contract, to callers without an identity, because it is the one that finds out who calls."""
         self._unauthenticated.add(service_name)
+        self._services.append((service_name, register))
 
     def check(self, name: str, is_up: Callable[[], bool]) -> None:
         """The service is ready only while this says so; asked about once a second."""

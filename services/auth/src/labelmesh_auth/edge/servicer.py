@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import grpc
-from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
+from labelmesh.extauthz.v1 import check_pb2
 from labelmesh_chassis.errors import MeshError, PermissionDenied, Unauthenticated
 from prometheus_client import CollectorRegistry, Counter
 
@@ -11,8 +11,11 @@ from labelmesh_auth.cookies import SessionCookie
 from labelmesh_auth.edge import wire
 from labelmesh_auth.edge.admission import Admission, CredentialKind
 
+# As Envoy calls it (envoy/service/auth/v3/external_auth.proto).
+CHECK_SERVICE = "envoy.service.auth.v3.Authorization"
 
-class CheckServicer(external_auth_pb2_grpc.AuthorizationServicer):  # type: ignore[misc]
+
+class CheckServicer:
     """Answers for every call at the edge. Only a decision is an answer: when none can be made the check itself fails as UNAVAILABLE."""
 
     def __init__(self, admission: Admission, cookie: SessionCookie, registry: CollectorRegistry) -> None:
@@ -22,7 +25,16 @@ class CheckServicer(external_auth_pb2_grpc.AuthorizationServicer):  # type: igno
             "labelmesh_auth_checks_total", "Checks at the edge, by outcome.", ["credential", "outcome"], registry=registry
         )
 
-    def Check(self, request: external_auth_pb2.CheckRequest, context: grpc.ServicerContext) -> external_auth_pb2.CheckResponse:
+    def register(self, server: grpc.Server) -> None:
+        """Serves the method under Envoy's name for it."""
+        check = grpc.unary_unary_rpc_method_handler(
+            self.Check,
+            request_deserializer=check_pb2.CheckRequest.FromString,
+            response_serializer=check_pb2.CheckResponse.SerializeToString,
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(CHECK_SERVICE, {"Check": check}),))
+
+    def Check(self, request: check_pb2.CheckRequest, context: grpc.ServicerContext) -> check_pb2.CheckResponse:
         call = wire.edge_call(request)
         kind = call.credential_kind
         try:

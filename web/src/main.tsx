@@ -16,17 +16,20 @@ import { watchInput } from "./session/input";
 import { SessionKeeper } from "./session/keeper";
 import { clientId, otherTabs } from "./session/tabs";
 import { Shell } from "./shell";
+import { startTracing } from "./tracing/start";
 import { Theme } from "./ui/theme";
 
 async function start(): Promise<void> {
   const theme = new Theme();
   const name = await clientId();
+  const tracing = await startTracing(document);
   const desk = new Desk(() => mesh, name);
   const keeper: SessionKeeper = new SessionKeeper(() => mesh, otherTabs(), desk);
-  const mesh: Mesh = connectMesh({
-    activity: (sentAt) => keeper.confirmed(sentAt),
-    sessionRefused: (reason, sentAt) => keeper.refused(reason, sentAt),
-  });
+  const observer = {
+    activity: (sentAt: number) => keeper.confirmed(sentAt),
+    sessionRefused: (reason: string, sentAt: number) => keeper.refused(reason, sentAt),
+  };
+  const mesh: Mesh = connectMesh(observer, tracing);
   const app: App = { mesh, keeper, desk, theme };
 
   watchInput(() => keeper.input());

@@ -80,14 +80,14 @@ function observing(link: Link, observer: CallObserver): Interceptor {
   };
 }
 
-/** Connects the page to the mesh that served it. */
-export function connectMesh(observer: CallObserver, baseUrl = globalThis.location.origin): Mesh {
+/** Connects the page to the mesh that served it. `further` see every call as it leaves. */
+export function connectMesh(observer: CallObserver, further: readonly Interceptor[] = [], baseUrl = globalThis.location.origin): Mesh {
   const link: Link = new Link(() => sessions.getSession({}));
   const transport = createGrpcWebTransport({
     baseUrl,
     fetch: sameOriginFetch,
     defaultTimeoutMs: DEADLINE_MS,
-    interceptors: [observing(link, observer)],
+    interceptors: [observing(link, observer), ...further],
   });
   const sessions = createClient(SessionService, transport);
   return {

@@ -28,6 +28,12 @@ _PASSED_ON = {
     "augment": ("LABELMESH_WORKERS", "LABELMESH_FETCH_NETWORKS", "LABELMESH_FETCH_PORTS"),
 }
 """Settings of a service that a person may give to `./mesh up`."""
+_TRACING = {
+    "LABELMESH_OTLP_ENDPOINT": "LABELMESH_GATEWAY_OTLP",
+    "LABELMESH_OTLP_HTTP_ENDPOINT": "LABELMESH_GATEWAY_OTLP_HTTP",
+    "LABELMESH_TRACE_RATIO": "LABELMESH_GATEWAY_TRACE_RATIO",
+}
+"""Settings of all parts that a person may give to `./mesh up`, and what the gateway calls them."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,9 @@ class Plan:
             }
         if service == "augment":
             own |= {"LABELMESH_LABELING": f"127.0.0.1:{self.inner['labeling']}"}
-        return own | {name: os.environ[name] for name in _PASSED_ON.get(service, ()) if name in os.environ}
+        # Services send no spans over HTTP: only the gateway does, the browsers'.
+        passed_on = (*_PASSED_ON.get(service, ()), "LABELMESH_OTLP_ENDPOINT", "LABELMESH_TRACE_RATIO")
+        return own | {name: os.environ[name] for name in passed_on if name in os.environ}
 
     def gateway_environment(self) -> dict[str, str]:
         """The settings that the gateway's configuration is rendered from."""
@@ -128,7 +136,7 @@ class Plan:
             "LABELMESH_GATEWAY_AUGMENT": here["augment"],
             "LABELMESH_GATEWAY_OBJECTS": here["s3"],
             "LABELMESH_GATEWAY_WEB_ROOT": str(self.house / "web" / "dist"),
-        }
+        } | {theirs: os.environ[name] for name, theirs in _TRACING.items() if name in os.environ}
 
 
 def environment_with(own: Mapping[str, str]) -> dict[str, str]:

@@ -44,6 +44,23 @@ def test_augment_is_told_where_labeling_is(plan: Plan) -> None:
     assert plan.service_environment("augment")["LABELMESH_LABELING"] == plan.service_environment("labeling")["LABELMESH_LISTEN"]
 
 
+def test_a_collector_given_to_the_mesh_reaches_every_part(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"LABELMESH_OTLP_ENDPOINT": "127.0.0.1:4317", "LABELMESH_OTLP_HTTP_ENDPOINT": "127.0.0.1:4318", "LABELMESH_TRACE_RATIO": "0.25"}
+    for name in given:
+        monkeypatch.delenv(name, raising=False)
+    untraced = [plan.gateway_environment(), *(plan.service_environment(service) for service in SERVICES)]
+    assert not [name for told in untraced for name in told if "OTLP" in name or "TRACE" in name]
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    for service in SERVICES:
+        told = plan.service_environment(service)
+        assert (told["LABELMESH_OTLP_ENDPOINT"], told["LABELMESH_TRACE_RATIO"]) == ("127.0.0.1:4317", "0.25")
+    told = plan.gateway_environment()
+    assert told["LABELMESH_GATEWAY_OTLP"] == "127.0.0.1:4317"
+    assert told["LABELMESH_GATEWAY_OTLP_HTTP"] == "127.0.0.1:4318"
+    assert told["LABELMESH_GATEWAY_TRACE_RATIO"] == "0.25"
+
+
 def test_the_command_knows_where_models_go(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.prepare()

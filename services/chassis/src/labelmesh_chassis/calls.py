@@ -35,6 +35,8 @@ class Call:
     unauthenticated: bool
     # Whether its caller sends any number of messages, and so decides how long it keeps a thread.
     streams_in: bool = False
+    # Whether it answers with any number of messages.
+    streams_out: bool = False
     request_id: str = ""
     identity: Identity | None = None
     # Monotonic seconds.
@@ -97,7 +99,7 @@ class LayeredInterceptor(grpc.ServerInterceptor):
             stream_behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
             def serve_stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-                with self._entered(path, context, handler.request_streaming) as call:
+                with self._entered(path, context, handler.request_streaming, streams_out=True) as call:
                     yield from stream_behaviour(self._checked(call, request, handler.request_streaming), context)
 
             make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
@@ -112,12 +114,12 @@ class LayeredInterceptor(grpc.ServerInterceptor):
         make_unary = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         return make_unary(serve_unary, **serializers)
 
-    def _entered(self, path: str, context: grpc.ServicerContext, streams_in: bool) -> _Entered:
+    def _entered(self, path: str, context: grpc.ServicerContext, streams_in: bool, *, streams_out: bool = False) -> _Entered:
         service = path.removeprefix("/").partition("/")[0]
         options = self._options_of(path) or MethodOptions(full_name=path.removeprefix("/").replace("/", "."))
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         open_to_all = service in self._unauthenticated
-        call = Call(path, context, options, metadata, unauthenticated=open_to_all, streams_in=streams_in)
+        call = Call(path, context, options, metadata, unauthenticated=open_to_all, streams_in=streams_in, streams_out=streams_out)
         setattr(context, _ATTRIBUTE, call)
         return _Entered(call, self._layers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,11 +24,13 @@ def open_channel(
     *,
     timeout_s: float = 10,
     credentials: grpc.ChannelCredentials | None = None,
+    on_end: Callable[[str, str, float | None], None] | None = None,
 ) -> grpc.Channel:
     """A channel to `target` (host:port, or dns:/// for all addresses behind a name, balanced round robin).
 
     A call without a timeout gets `timeout_s`, or what the call being served has left where that is less. The identity and the
-    request id of the call being served go along. Failures raise the MeshError that the service raised.
+    request id of the call being served go along. Failures raise the MeshError that the service raised. `on_end` is told of every call that
+    has ended: its method, its code, and its seconds unless it was a stream.
     """
     options = [
         ("grpc.service_config", json.dumps(service_config(services))),
@@ -45,7 +48,7 @@ def open_channel(
         channel = grpc.insecure_channel(target, options=options)
     else:
         channel = grpc.secure_channel(target, credentials, options=options)
-    return grpc.intercept_channel(channel, _CallerInterceptor(timeout_s))
+    return grpc.intercept_channel(channel, _CallerInterceptor(timeout_s, on_end))
 
 
 def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
@@ -85,20 +88,35 @@ class _CallerInterceptor(
 ):
     """Adds deadline, identity and request id to every call, and gives failures back as MeshError."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, on_end: Callable[[str, str, float | None], None] | None = None) -> None:
         self._timeout_s = timeout_s
+        self._on_end = on_end
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        return _Restoring(continuation(self._details(client_call_details), request))
+        return self._followed(continuation, client_call_details, request)
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        return _Restoring(continuation(self._details(client_call_details), request))
+        return self._followed(continuation, client_call_details, request, stream=True)
 
     def intercept_stream_unary(self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Iterable[Any]) -> Any:
-        return _Restoring(continuation(self._details(client_call_details), request_iterator))
+        return self._followed(continuation, client_call_details, request_iterator)
 
     def intercept_stream_stream(self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Iterable[Any]) -> Any:
-        return _Restoring(continuation(self._details(client_call_details), request_iterator))
+        return self._followed(continuation, client_call_details, request_iterator, stream=True)
+
+    def _followed(self, continuation: Callable[..., Any], details: Any, request: Any, *, stream: bool = False) -> _Restoring:
+        began = time.perf_counter()
+        call = continuation(self._details(details), request)
+        on_end = self._on_end
+        if on_end is not None:
+
+            def ended(call: Any) -> None:
+                method = details.method.decode() if isinstance(details.method, bytes) else details.method
+                on_end(method, call.code().name, None if stream else time.perf_counter() - began)
+
+            # At once where the call is over already; else in a thread of gRPC's, also where nobody waits for the answer any more.
+            call.add_done_callback(ended)
+        return _Restoring(call)
 
     def _details(self, given: Any) -> _Details:
         left = time_left()

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.errors import Aborted, DeadlineExceeded, InvalidArgument, MeshError, Unavailable
+from labelmesh_chassis.pools import PoolUse, measured_pool
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CONFLICTS = {"40001", "40P01", "55P03"}
@@ -53,8 +54,10 @@ class Database:
         server_options += "".join(f" -c {name}={value}" for name, value in (server_settings or {}).items())
         if not durable:
             server_options += " -c synchronous_commit=off"
+        self.use = PoolUse()
         self.engine: Engine = create_engine(
             url,
+            poolclass=measured_pool(self.use),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -26,6 +27,11 @@ class FairQueue(Generic[Item]):
 
     def __len__(self) -> int:
         return self._waiting
+
+    def __iter__(self) -> Iterator[Item]:
+        """What waits, in no order."""
+        for items in self._turns.values():
+            yield from items
 
     def weight_of(self, caller: str) -> int:
         """What a caller has waiting and in work."""

@@ -28,6 +28,7 @@ from labelmesh_chassis.errors import (
     to_status,
 )
 from labelmesh_chassis.identity import IDENTITY_HEADER, IdentityVerifier
+from labelmesh_chassis.measures import CALL_SECONDS, STREAM_SECONDS
 
 _log = logging.getLogger(__name__)
 # grpc answers a number of this order, and not None, where the caller set no deadline.
@@ -36,17 +37,28 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RecordingLayer(Layer):
-    """Counts and times every call on the Prometheus registry, and writes one access line for it (none for health and reflection)."""
+    """Counts and times every call on the Prometheus registry, and writes one access line for it (none for health and reflection).
+
+    How long a stream lasts says nothing about how long anybody waited, so streams are timed apart from the others.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._handled = Counter("grpc_server_handled_total", "Calls ended, by outcome.", ["grpc_method", "grpc_code"], registry=registry)
-        self._seconds = Histogram("grpc_server_handling_seconds", "How long calls took.", ["grpc_method"], registry=registry)
+        self._seconds = Histogram(
+            "grpc_server_handling_seconds", "How long unary calls took.", ["grpc_method"], buckets=CALL_SECONDS, registry=registry
+        )
+        self._streamed = Histogram(
+            "grpc_server_stream_seconds", "How long streams lasted.", ["grpc_method"], buckets=STREAM_SECONDS, registry=registry
+        )
         self._in_flight = Gauge("grpc_server_in_flight", "Calls being served.", registry=registry)
+        self._streams = Gauge("grpc_server_streams_in_flight", "Streams among the calls being served.", registry=registry)
 
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
+        streams = call.streams_in or call.streams_out
         started = time.perf_counter()
         self._in_flight.inc()
+        self._streams.inc(streams)
         try:
             yield
         except GeneratorExit:
@@ -55,8 +67,9 @@ class RecordingLayer(Layer):
         finally:
             elapsed = time.perf_counter() - started
             self._in_flight.dec()
+            self._streams.dec(streams)
             self._handled.labels(call.path, call.code.name).inc()
-            self._seconds.labels(call.path).observe(elapsed)
+            (self._streamed if streams else self._seconds).labels(call.path).observe(elapsed)
             if call.options.full_name.startswith("labelmesh."):
                 self._write(call, elapsed)
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import io
 import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -47,6 +50,8 @@ class ObjectStore:
         public_url: str = "/objects",
         timeout_s: float = 10,
     ) -> None:
+        # Told what was asked of the server, how it ended (ok, missing, unavailable), and how many seconds it took.
+        self.on_end: Callable[[str, str, float], None] | None = None
         self._bucket = bucket
         self._public_url = public_url.rstrip("/")
         self._server = f"{'https' if secure else 'http'}://{endpoint}"
@@ -67,24 +72,18 @@ class ObjectStore:
 
     def put(self, key: str, data: bytes, media_type: str) -> None:
         """Stores an object; one under the same key is replaced."""
-        try:
+        with self._asked("put"):
             self._client.put_object(self._bucket, key, io.BytesIO(data), len(data), content_type=media_type)
-        except (MinioException, urllib3.exceptions.HTTPError) as failure:
-            raise _unavailable(failure) from failure
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
         """The whole object; NotFound, or OutOfRange when it is larger than `max_bytes`."""
-        try:
+        with self._asked("get"):
             reply = self._client.get_object(self._bucket, key)
             try:
                 data: bytes = reply.read(max_bytes + 1)
             finally:
                 reply.close()
                 reply.release_conn()
-        except (MinioException, urllib3.exceptions.HTTPError) as failure:
-            if _is_missing(failure):
-                raise NotFound("OBJECT_MISSING", "the object is not in the object store") from failure
-            raise _unavailable(failure) from failure
         if len(data) > max_bytes:
             raise OutOfRange("OBJECT_TOO_LARGE", f"the object has more than {max_bytes} bytes")
         return data
@@ -99,19 +98,17 @@ class ObjectStore:
         if not ours or "X-Amz-Signature=" not in query or "#" in address:
             problem = "is not an address of the mesh's object storage, as e.g. an image's url is"
             raise InvalidArgument("OBJECT_URL_REFUSED", f"{field} {problem}", field=field)
-        try:
+        with self._asked("get"):
             reply = self._http.request("GET", f"{self._server}{path}?{query}", preload_content=False, redirect=False)
             try:
                 data: bytes = reply.read(max_bytes + 1) if reply.status in (200, 206) else b""
             finally:
                 reply.close()
                 reply.release_conn()
-        except urllib3.exceptions.HTTPError as failure:
-            raise _unavailable(failure) from failure
-        if reply.status in (400, 403, 404):
-            raise NotFound("OBJECT_MISSING", f"{field} leads nowhere: its time is over, or the object is gone", field=field)
-        if reply.status not in (200, 206):
-            raise _unavailable(urllib3.exceptions.HTTPError(f"status {reply.status}"))
+            if reply.status in (400, 403, 404):
+                raise NotFound("OBJECT_MISSING", f"{field} leads nowhere: its time is over, or the object is gone", field=field)
+            if reply.status not in (200, 206):
+                raise urllib3.exceptions.HTTPError(f"status {reply.status}")
         if len(data) > max_bytes:
             raise OutOfRange("OBJECT_TOO_LARGE", f"the object has more than {max_bytes} bytes", field=field)
         return data
@@ -119,20 +116,16 @@ class ObjectStore:
     def stat(self, key: str) -> ObjectInfo | None:
         """What is known of an object, or None when there is none."""
         try:
-            found = self._client.stat_object(self._bucket, key)
-        except (MinioException, urllib3.exceptions.HTTPError) as failure:
-            if _is_missing(failure):
-                return None
-            raise _unavailable(failure) from failure
+            with self._asked("stat"):
+                found = self._client.stat_object(self._bucket, key)
+        except NotFound:
+            return None
         return ObjectInfo(key, int(found.size or 0), found.etag or "")
 
     def delete(self, key: str) -> None:
         """Removes an object; one that is not there is no error."""
-        try:
+        with suppress(NotFound), self._asked("delete"):
             self._client.remove_object(self._bucket, key)
-        except (MinioException, urllib3.exceptions.HTTPError) as failure:
-            if not _is_missing(failure):
-                raise _unavailable(failure) from failure
 
     def presign_get(self, key: str, *, lifetime_s: int = 900, at: datetime | None = None) -> str:
         """An address that reads the object without further credentials, for `lifetime_s` (1 s to 7 days) from `at`.
@@ -152,6 +145,26 @@ class ObjectStore:
             return bool(self._client.bucket_exists(self._bucket))
         except (MinioException, urllib3.exceptions.HTTPError):
             return False
+
+    @contextmanager
+    def _asked(self, operation: str) -> Iterator[None]:
+        """Around one operation, with all its attempts. What fails leaves as NotFound or Unavailable."""
+        began = time.perf_counter()
+        outcome = "unavailable"
+        try:
+            yield
+            outcome = "ok"
+        except (MinioException, urllib3.exceptions.HTTPError) as failure:
+            if _is_missing(failure):
+                outcome = "missing"
+                raise NotFound("OBJECT_MISSING", "the object is not in the object store") from failure
+            raise _unavailable(failure) from failure
+        except NotFound:
+            outcome = "missing"
+            raise
+        finally:
+            if self.on_end is not None:
+                self.on_end(operation, outcome, time.perf_counter() - began)
 
     def _presign(self, method: str, key: str, lifetime_s: int, at: datetime | None) -> str:
         moment = (at or datetime.now(UTC)).astimezone(UTC)

@@ -18,11 +18,12 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 
 from google.rpc import status_pb2
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from labelmesh_chassis.errors import DeadlineExceeded, InternalError, MeshError, ResourceExhausted, Unavailable, from_status
 from labelmesh_chassis.fairness import FairQueue
 from labelmesh_chassis.worker import DONE, READY, REFUSED, Closed, WorkerSettings, command, receive, send
+from labelmesh_chassis.worker_measures import WorkerMeasures
 
 _log = logging.getLogger(__name__)
 # A job that took this many workers with it is given up.
@@ -119,7 +120,7 @@ class WorkerPool:
         self._stopping = threading.Event()
         self._slots = [_Slot(number) for number in range(settings.processes)]
         self._watcher = threading.Thread(target=self._watch, name="workers", daemon=True)
-        self._metrics = _Metrics(registry or CollectorRegistry(), self)
+        self._metrics = WorkerMeasures(registry or CollectorRegistry(), self, settings.most_weight)
 
     @property
     def size(self) -> int:
@@ -130,6 +131,24 @@ class WorkerPool:
     def pids(self) -> list[int]:
         """Of the workers that are up."""
         return [slot.process.pid for slot in self._slots if slot.up and slot.process is not None]
+
+    @property
+    def busy(self) -> int:
+        """How many workers are at a job."""
+        return sum(slot.up and slot.busy_since is not None for slot in self._slots)
+
+    @property
+    def longest_s(self) -> float:
+        """How long the job that is in work for the longest has been in work, in seconds; 0 where none is."""
+        since = [slot.busy_since for slot in self._slots if slot.up]
+        return max((time.monotonic() - began for began in since if began is not None), default=0.0)
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the job that waits for the longest has waited, in seconds; 0 where none does."""
+        with self._lock:
+            queued_at = [job.queued_at for job in self._queue]
+        return time.monotonic() - min(queued_at) if queued_at else 0.0
 
     @property
     def waiting(self) -> int:
@@ -364,21 +383,6 @@ class WorkerPool:
                     slot.up = False
                     with self._lock:
                         self._work.notify_all()
-
-
-class _Metrics:
-    def __init__(self, registry: CollectorRegistry, pool: WorkerPool) -> None:
-        self.jobs = Counter("worker_jobs_total", "Jobs for worker processes, by outcome.", ["outcome"], registry=registry)
-        self.lost = Counter("workers_lost_total", "Workers that died or were killed over a job.", registry=registry)
-        self.waiting = Histogram("worker_waiting_seconds", "How long jobs waited for a worker.", registry=registry)
-        self.work = Histogram("worker_work_seconds", "How long workers took.", registry=registry)
-        gauges = {
-            "workers_up": ("Workers that can work.", lambda: float(len(pool.pids))),
-            "worker_jobs_waiting": ("Jobs that wait for a worker.", lambda: float(pool.waiting)),
-            "worker_weight": ("Weight of all jobs that wait or are in work.", lambda: float(pool.weight)),
-        }
-        for name, (says, value) in gauges.items():
-            Gauge(name, says, registry=registry).set_function(value)
 
 
 def _stopped() -> Unavailable:

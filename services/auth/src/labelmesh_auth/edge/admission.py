@@ -25,6 +25,8 @@ API_KEY = "x-api-key"
 # The edge's transcoder keeps the path of a JSON call here; from outside the edge lets no such header in.
 _JSON_PATH = "x-envoy-original-path"
 _BEARER = "bearer "
+BROWSER_SPANS = "/telemetry/v1/traces"
+"""The one path that the edge asks about and that is no method: where a signed-in page leaves the spans of its calls."""
 # A statement lives 60 s; what is left after this is more than any call that is no stream takes.
 _STATEMENT_REUSE = timedelta(seconds=15)
 _NO_PROJECT = frozenset({str(uuid.UUID(int=0))})
@@ -50,7 +52,7 @@ class EdgeCall:
     @property
     def came_as_json(self) -> bool:
         """Whether the caller reads JSON; by now the call itself looks like gRPC."""
-        return _JSON_PATH in self.headers
+        return _JSON_PATH in self.headers or self.path == BROWSER_SPANS
 
     @property
     def credential_kind(self) -> CredentialKind:
@@ -76,7 +78,7 @@ class Admission:
     """Lets calls in."""
 
     def __init__(self, methods: Mapping[str, MethodOptions], tokens: SessionTokens, callers: Callers, keys: KeyRing, clock: Clock) -> None:
-        self._methods = methods
+        self._methods = {**methods, BROWSER_SPANS: MethodOptions(full_name="telemetry.v1.traces", passive=True)}
         self._tokens = tokens
         self._callers = callers
         self._keys = keys

@@ -128,6 +128,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "too many calls from this address; wait a little",
         retry_after_s=5,
     ),
+    Refusal("response.code == 415", code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "spans come as OTLP, uncompressed", grpc=False),
     Refusal("response.code == 413", code_pb2.INVALID_ARGUMENT, "BODY_TOO_LARGE", "the body is larger than the gateway takes", grpc=False),
     Refusal(
         "response.code == 503 && !response.code_details.contains('ext_authz_denied')",

@@ -8,17 +8,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge
 
 from labelmesh_chassis.calls import LayeredInterceptor
 from labelmesh_chassis.identity import IdentityVerifier
 from labelmesh_chassis.interceptors import standard_layers
+from labelmesh_chassis.measures import measure_process
 from labelmesh_chassis.memory import limit_arenas, return_large_blocks, settle
 from labelmesh_chassis.methods import method_options
 from labelmesh_chassis.ops import OpsReply, OpsServer
@@ -72,7 +74,7 @@ class ServerBuilder:
         limit_arenas()
         return_large_blocks()
         settings = self._settings
-        ProcessCollector(registry=self.registry)
+        measure_process(self.registry, self._name, settings)
         layers = standard_layers(
             registry=self.registry,
             verifier=self._verifier,
@@ -131,6 +133,9 @@ class MeshServer:
         self._checks = checks
         self._closers = closers
         self._ready = False
+        self._up = Gauge(
+            "labelmesh_check_up", "Whether what this service cannot work without is there, by what it is.", ["check"], registry=registry
+        )
         self._stopping = threading.Event()
         host, _, port = settings.ops_listen.rpartition(":")
         self.ops = OpsServer(host, int(port), registry, lambda: self._ready)
@@ -154,12 +159,11 @@ class MeshServer:
     def run_until_signal(self) -> None:
         """Serves until SIGTERM or SIGINT, then drains and returns."""
         settle()
-        asked = threading.Event()
+        # Not an Event: a signal that comes while this thread holds the Event's lock would wait for itself in set().
+        asked: SimpleQueue[int] = SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: asked.set())
-        # A wait without a limit would not let the signal's handler run on every platform.
-        while not asked.wait(1):
-            pass
+            signal.signal(number, lambda number, frame: asked.put(number))
+        asked.get()
         self.stop()
 
     def stop(self, *, lead_s: float | None = None, drain_s: float | None = None) -> None:
@@ -184,6 +188,8 @@ class MeshServer:
 
     def _update_health(self) -> None:
         failing = [name for name, is_up in self._checks.items() if not is_up()]
+        for name in self._checks:
+            self._up.labels(name).set(name not in failing)
         ready = not failing and not self._stopping.is_set()
         if ready != self._ready:
             _log.info("ready" if ready else "not ready", extra={"fields": {"failing": failing}})

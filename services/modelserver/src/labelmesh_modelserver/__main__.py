@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-import threading
+from queue import SimpleQueue
 from types import FrameType
 from typing import NoReturn
 
@@ -27,10 +27,11 @@ def main() -> int:
         _read_files(flags)
     except ServingError as problem:
         return _failed(problem)
-    stopped = threading.Event()
+    # Not an Event: a signal that comes while the main thread holds the Event's lock would wait for itself in set().
+    asked: SimpleQueue[int] = SimpleQueue()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        stopped.set()
+        asked.put(number)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -40,9 +41,9 @@ def main() -> int:
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        run(flags, stopped)
+        run(flags, asked)
     except ServingError as problem:
-        return 0 if stopped.is_set() and problem.code is Code.DEADLINE_EXCEEDED else _failed(problem)
+        return 0 if not asked.empty() and problem.code is Code.DEADLINE_EXCEEDED else _failed(problem)
     return 0
 
 

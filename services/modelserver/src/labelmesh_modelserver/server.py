@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -213,16 +213,16 @@ class Server:
         self._metrics.version_states.set(int(status.state), status.model, str(status.version))
 
 
-def run(flags: Flags, stopped: threading.Event) -> None:
-    """Serves until `stopped` is set.
+def run(flags: Flags, asked: SimpleQueue[int]) -> None:
+    """Serves until something is in `asked`: the number of a signal.
 
     Raises:
         ServingError: where it cannot start.
     """
     server = Server(flags)
     try:
-        server.start(stopped.is_set)
-        stopped.wait()
+        server.start(lambda: not asked.empty())
+        asked.get()
         _log.info("Draining: calls have %g s to finish", flags.drain_seconds)
     finally:
         server.stop()

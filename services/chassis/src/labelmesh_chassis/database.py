@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.errors import Aborted, DeadlineExceeded, InvalidArgument, MeshError, Unavailable
 from labelmesh_chassis.pools import PoolUse, measured_pool
+from labelmesh_chassis.tracing import is_tracing, trace_statements
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CONFLICTS = {"40001", "40P01", "55P03"}
@@ -63,7 +64,11 @@ class Database:
             pool_timeout=5,
             pool_recycle=1800,
             connect_args={"application_name": application_name, "options": server_options, "connect_timeout": 3},
+            # An error's text is for logs, and values are somebody's.
+            hide_parameters=True,
         )
+        if is_tracing():
+            trace_statements(self.engine)
         self._statement_timeout_s = statement_timeout_s
 
     @contextmanager
@@ -98,7 +103,10 @@ class Database:
             session.flush()
 
     def is_up(self) -> bool:
-        """Whether the database answers."""
+        """Whether the database answers; a connection that was lost since it was last used says nothing about that."""
+        return self._answers() or self._answers()
+
+    def _answers(self) -> bool:
         try:
             with self.engine.connect() as connection:
                 connection.execute(text("SELECT 1"))

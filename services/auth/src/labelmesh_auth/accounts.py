@@ -111,7 +111,7 @@ def create(db: Db, new: NewUser, actor: Actor, now: datetime) -> User:
     if row is None:
         repeated = find_repeated(db, new.request_id, new.name) if new.request_id is not None else None
         if repeated is None:
-            raise AlreadyExists("USER_NAME_TAKEN", f"there is an account {new.name} already", metadata={"name": new.name})
+            raise AlreadyExists("USER_NAME_TAKEN", "there is an account of this name already", metadata={"name": new.name})
         return repeated
     audit.record(db, actor, "user.create", f"user:{row.id}", now, {"name": row.name, "role": row.role})
     return to_user(row)

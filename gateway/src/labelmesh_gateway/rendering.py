@@ -21,6 +21,22 @@ PAGE_PATTERN = "/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?"
 MAX_SPANS_BYTES = 256 * 1024
 """What a page may send at once of the spans of its calls."""
 
+MAX_SPANS_PER_SECOND = 1024
+"""The most spans of its own that a thread of Envoy hands to the collector in a second; those beyond are dropped and counted."""
+
+HIDDEN_TAGS = (
+    "http.url",
+    "peer.address",
+    "upstream_address",
+    "user_agent",
+    "grpc.authority",
+    "grpc.path",
+    "grpc.content_type",
+    "grpc.timeout",
+    "grpc.message",
+)
+"""What Envoy writes into its spans of callers and of their words; its value is a dash instead."""
+
 
 def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] | None = None, *, place: Path = Path()) -> str:
     """Envoy's configuration as YAML, for `settings` and the contract that is installed.
@@ -62,6 +78,8 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
         asked_by=classic.ASKED_BY,
         max_file_bytes=pages.MAX_FILE_BYTES,
         max_spans_bytes=MAX_SPANS_BYTES,
+        max_spans_per_second=MAX_SPANS_PER_SECOND,
+        hidden_tags=HIDDEN_TAGS,
     )
 
 

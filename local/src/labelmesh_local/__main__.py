@@ -1,4 +1,4 @@
-"""`python -m labelmesh_local up|down|status|logs|reset|client`: what `./mesh` hands over to."""
+"""`python -m labelmesh_local up|down|status|logs|reset|backup|restore|client`: what `./mesh` hands over to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from labelmesh_local import commands
+from labelmesh_local import backups, commands
 from labelmesh_local.errors import DiskFull, LocalError
 from labelmesh_local.home import Home
 from labelmesh_local.up import Wishes, up, up_detached
@@ -40,6 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     logs_parser.add_argument("-n", "--lines", type=int, default=40)
     reset_parser = commands.add_parser("reset", help="give up all data")
     reset_parser.add_argument("--yes", action="store_true")
+    backup_parser = commands.add_parser("backup", help="back up everything, while it runs or not")
+    backup_parser.add_argument("folder", nargs="?", help="a folder, or s3://BUCKET/PREFIX; by default backups/ beside the data")
+    backup_parser.add_argument("--keep", type=int, metavar="N", help="afterwards remove all but the newest N")
+    restore_parser = commands.add_parser("restore", help="restore a backup into a home without data, and compare")
+    restore_parser.add_argument("folder", help="where the backups lie")
+    restore_parser.add_argument("--backup", metavar="ID", help="which; by default the newest")
+    restore_parser.add_argument("--force", action="store_true", help="give up what is there")
     return parser
 
 
@@ -58,6 +65,10 @@ def _run(arguments: list[str]) -> int:
         return commands.status(home, as_json=options.json)
     if options.command == "logs":
         return commands.logs(home, options.part, follow=options.follow, lines=options.lines)
+    if options.command == "backup":
+        return backups.backup(home, options.folder, keep=options.keep)
+    if options.command == "restore":
+        return backups.restore(home, options.folder, backup=options.backup, force=options.force)
     return commands.reset(home, yes=options.yes)
 
 

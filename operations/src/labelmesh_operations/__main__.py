@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     restoring.add_argument("--no-verify", action="store_true", help="do not read the whole backup first")
     restoring.add_argument("--models", type=Path, metavar="FOLDER", help="where the model repository belongs")
     restoring.add_argument("--served-models", metavar="PATH", help="where the model server sees that folder, if elsewhere")
+    restoring.add_argument("--attached-to", type=Path, metavar="FOLDER", help="where files of --attach go")
     restoring.add_argument(
         "--keep-signing-keys", action="store_true", help="sessions go on; auth needs the same LABELMESH_KEY_ENCRYPTION_KEY as before"
     )
@@ -134,7 +135,7 @@ def _verify(options: argparse.Namespace, progress: Progress) -> int:
 
 def _restore(options: argparse.Namespace, progress: Progress) -> int:
     target = target_of(options.target)
-    destination = Destination(_databases(), _bucket(), options.models, options.served_models)
+    destination = Destination(_databases(), _bucket(), options.models, options.served_models, options.attached_to)
     wishes = Wishes(force=options.force, verify=not options.no_verify, keep_signing_keys=options.keep_signing_keys)
     backup = chosen_backup(target, options.backup)
     lines = restore(target, backup, destination, wishes, progress)

@@ -66,12 +66,29 @@ def hashed_entry(name: str, path: Path) -> Entry:
     return Entry(name, reader.sha256, reader.size)
 
 
+def was_made(root: Path, model: str, version: str, entries: Sequence[Entry]) -> bool:
+    """Whether `materialise` has made exactly this version here and sizes are still right: a look that can be repeated every minute."""
+    place, stamp = root / model / version, _stamp(root, model, version)
+    if not place.is_dir() or not stamp.is_file() or stamp.read_text() != _stamped(entries):
+        return False
+    return sorted((name, path.stat().st_size) for name, path in files(place)) == sorted((entry.name, entry.size) for entry in entries)
+
+
+def _stamp(root: Path, model: str, version: str) -> Path:
+    return root / ".fetched" / model / f"{version}.sha256"
+
+
+def _stamped(entries: Sequence[Entry]) -> str:
+    return "".join(f"{entry.sha256}  {entry.name}\n" for entry in sorted(entries, key=lambda entry: entry.name))
+
+
 def materialise(root: Path, model: str, version: str, entries: Sequence[Entry], opened: Opener) -> bool:
     """Brings a version's folder to exactly these files; False if it was so already. Raises Damaged for content that is another."""
     if not _MODEL.fullmatch(model) or not _VERSION.fullmatch(version):
         raise Damaged(f"{model}/{version} is no version of a model.")
     place = root / model / version
     if place.is_dir() and version_entries(place) == sorted(entries, key=lambda entry: entry.name):
+        _write_stamp(root, model, version, entries)
         return False
     incoming = root / f"{_INCOMING}{secrets.token_hex(8)}"
     leaving = root / f"{_INCOMING}{secrets.token_hex(8)}"
@@ -89,7 +106,17 @@ def materialise(root: Path, model: str, version: str, entries: Sequence[Entry], 
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
         shutil.rmtree(leaving, ignore_errors=True)
+    _write_stamp(root, model, version, entries)
     return True
+
+
+def _write_stamp(root: Path, model: str, version: str, entries: Sequence[Entry]) -> None:
+    stamp = _stamp(root, model, version)
+    with spoken(root):
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        fresh = stamp.with_name(f".{stamp.name}.new")
+        fresh.write_text(_stamped(entries))
+        fresh.replace(stamp)
 
 
 def _write(path: Path, entry: Entry, opened: Opener) -> None:

@@ -62,6 +62,8 @@ class StoredModels:
         fetched = 0
         for model, version in there:
             entries = self._list_of(model, version)
+            if modelfolder.was_made(folder, model, version, entries):
+                continue
             if modelfolder.materialise(folder, model, version, entries, self._open):
                 fetched += 1
                 self._progress.say(f"{model}/{version}: {len(entries)} files, {amount(sum(entry.size for entry in entries))}")

@@ -6,6 +6,8 @@ command does it again, and nothing else takes the half of it for a mesh.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from typing import BinaryIO
 from labelmesh_operations import modelfolder
 from labelmesh_operations.catalog import Entry
 from labelmesh_operations.copying import at_once
-from labelmesh_operations.errors import Busy, Damaged, NotEmpty, OperationError
+from labelmesh_operations.errors import Busy, Damaged, NotEmpty, OperationError, spoken
 from labelmesh_operations.hashing import HashingReader, drain
 from labelmesh_operations.manifest import DatabaseDump, Manifest, read_manifest
 from labelmesh_operations.postgres import ServiceDatabase, find_binaries
@@ -30,12 +32,14 @@ _SIGNING_SERVICE, _SIGNING_TABLE = "auth", "signing_keys"
 
 @dataclass(frozen=True)
 class Destination:
-    """The mesh that a backup is restored into. `models` is where its model repository belongs, `served_models` where its server sees it."""
+    """The mesh that a backup is restored into. `models` is where its model repository belongs, `served_models` where its server sees it,
+    `attachments` a folder for the further files that the backup was given."""
 
     databases: Sequence[ServiceDatabase]
     bucket: Bucket
     models: Path | None = None
     served_models: str | None = None
+    attachments: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ class _Run:
         for database in self._destination.databases:
             self._database(database, self._dumps[database.service])
         self._models()
+        self._attachments()
         lines = list(self._compare())
         different = [line for line in lines if not line.equal]
         if different:
@@ -199,6 +204,21 @@ class _Run:
             with self._open(config) as stream:
                 modelfolder.write_config(root, stream.read(), self._destination.served_models or str(root.absolute()))
         self._progress.say(f"  models: {len(folders)} versions")
+
+    def _attachments(self) -> None:
+        root = self._destination.attachments
+        if root is None:
+            return
+        with spoken(root):
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for file in self._manifest.attachments:
+                place = root / file.name.removeprefix("attached/")
+                place.unlink(missing_ok=True)
+                content = self._target.read(f"backups/{self._manifest.id}/{file.name}")
+                if hashlib.sha256(content).hexdigest() != file.sha256:
+                    raise Damaged(f"{file.name} of {self._manifest.id} is damaged.")
+                with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                    stream.write(content)
 
     def _open(self, entry: Entry) -> AbstractContextManager[BinaryIO]:
         return self._target.open(object_name(entry.sha256))

@@ -17,14 +17,14 @@ from labelmesh.auth.v1 import (
     users_pb2,
     users_pb2_grpc,
 )
-from labelmesh_chassis.database import Database, migrate
+from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.identity import IdentityVerifier, Role
+from labelmesh_chassis.measures import Measures
 from labelmesh_chassis.ops import OpsReply
+from labelmesh_chassis.program import Schema, serve
 from labelmesh_chassis.server import MeshServer, ServerBuilder
 from labelmesh_chassis.settings import load_settings
-from labelmesh_chassis.telemetry import configure_logging
-from prometheus_client import Histogram
 
 from labelmesh_auth import accounts, wire
 from labelmesh_auth.audit import SYSTEM
@@ -36,6 +36,7 @@ from labelmesh_auth.edge.admission import Admission
 from labelmesh_auth.edge.servicer import CHECK_SERVICE, CheckServicer
 from labelmesh_auth.hashing import HashingPool
 from labelmesh_auth.keyring import KeyRing
+from labelmesh_auth.measures import AuthMeasures
 from labelmesh_auth.password_policy import check_password
 from labelmesh_auth.periodic import Periodic
 from labelmesh_auth.servicer import ApiKeyServicer, SecurityServicer, SessionServicer, UserServicer
@@ -44,8 +45,7 @@ from labelmesh_auth.signing_keys import KeyVault, WrongEncryptionKey
 from labelmesh_auth.sweep import sweep
 from labelmesh_auth.tokens import SessionTokens
 
-MIGRATIONS = "labelmesh_auth.migrations"
-MIGRATIONS_LOCK = 0x6C6D61757468
+SCHEMA = Schema("labelmesh_auth.migrations", 0x6C6D61757468)
 # Envoy's own timeout for a check; waiting longer would be for nobody.
 _CHECK_TIMEOUT_S = 2.0
 # Gateways keep the JWKS this long; far below the overlap of a rotation.
@@ -70,11 +70,13 @@ def build_server(settings: AuthSettings, *, clock: Clock = system_clock) -> Mesh
 
     verifier = IdentityVerifier(keys, clock=lambda: clock().timestamp())
     builder = ServerBuilder("auth", settings, verifier=verifier)
-    buckets = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3)
-    seconds = Histogram("labelmesh_auth_password_hash_seconds", "Passwords hashed or verified.", registry=builder.registry, buckets=buckets)
-    hashing = HashingPool(workers=settings.password_hash_workers, queue=settings.password_hash_queue, observe=seconds.observe)
+    measures = Measures(builder.registry)
+    measures.database("main", database)
+    measures.database("checks", check_database)
     limits = settings.session_limits
-    credentials = Credentials(database, hashing, settings.throttle_limits, limits, clock)
+    own = AuthMeasures(builder.registry, database, keys, limits, clock)
+    hashing = HashingPool(workers=settings.password_hash_workers, queue=settings.password_hash_queue, observe=own.hashed)
+    credentials = Credentials(database, hashing, settings.throttle_limits, limits, clock, own.signed_in)
     tokens = SessionTokens(keys, clock)
     cookie = SessionCookie(secure=settings.cookie_secure)
     admission = Admission(wire.contract_methods(), tokens, Callers(check_database, limits), keys, clock)
@@ -103,11 +105,12 @@ def build_server(settings: AuthSettings, *, clock: Clock = system_clock) -> Mesh
         Periodic("signing-keys", settings.key_refresh_seconds, keys.refresh),
         Periodic("sweep", settings.sweep_seconds, lambda: sweep(database, settings.retention, clock)),
     )
-    for close in (database.close, check_database.close, hashing.close, *(task.stop for task in background)):
+    for close in (database.close, check_database.close, hashing.close, own.readings.stop, *(task.stop for task in background)):
         builder.on_stop(close)
     server = builder.build()
     for task in background:
         task.start()
+    own.readings.start()
     return server
 
 
@@ -128,9 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "create-user":
             return _create_user(load_settings(DatabaseSettings), options)
         if options.command == "migrate":
-            _migrate(load_settings(DatabaseSettings).database_url.get_secret_value())
+            SCHEMA.migrate(load_settings(DatabaseSettings).database_url.get_secret_value())
             return 0
-        return _serve(load_settings(AuthSettings))
+        serve("auth", load_settings(AuthSettings), SCHEMA, build_server)
+        return 0
     except MeshError as error:
         sys.stderr.write(f"{error.message}\n")
     except WrongEncryptionKey as error:
@@ -138,25 +142,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _serve(settings: AuthSettings) -> int:
-    configure_logging("auth", settings.log_level)
-    _migrate(settings.database_url.get_secret_value())
-    server = build_server(settings)
-    server.start()
-    server.run_until_signal()
-    return 0
-
-
-def _migrate(url: str) -> None:
-    migrate(url, MIGRATIONS, lock_key=MIGRATIONS_LOCK)
-
-
 def _create_user(settings: DatabaseSettings, options: argparse.Namespace) -> int:
     if options.demo and not settings.local_demo:
         sys.stderr.write("--demo is for a local mesh alone: LABELMESH_LOCAL_DEMO is not true\n")
         return 2
     url = settings.database_url.get_secret_value()
-    _migrate(url)
+    SCHEMA.prepare(url, migrate_at_start=settings.migrate_at_start)
     database = Database(url, application_name="labelmesh-auth-create-user", pool_size=1)
     hashing = HashingPool(workers=1, queue=0)
     try:

@@ -8,11 +8,12 @@ other: what comes too late for the limit is refused whether the password was rig
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from labelmesh_chassis.database import Database
-from labelmesh_chassis.errors import InvalidArgument, Unauthenticated
+from labelmesh_chassis.errors import InvalidArgument, MeshError, Unauthenticated
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session as Db
 
@@ -37,16 +38,26 @@ class SignedIn:
 
 
 class Credentials:
-    """Sign-in and the passwords of accounts. It opens its own transactions (see above)."""
+    """Sign-in and the passwords of accounts. It opens its own transactions (see above).
+
+    `signed_in` is told how every sign-in ended: OK, or the reason of the refusal.
+    """
 
     def __init__(
-        self, database: Database, hashing: HashingPool, limits: ThrottleLimits, session_limits: SessionLimits, clock: Clock
+        self,
+        database: Database,
+        hashing: HashingPool,
+        limits: ThrottleLimits,
+        session_limits: SessionLimits,
+        clock: Clock,
+        signed_in: Callable[[str], None],
     ) -> None:
         self._database = database
         self._hashing = hashing
         self._limits = limits
         self._session_limits = session_limits
         self._clock = clock
+        self._signed_in = signed_in
 
     def sign_in(self, name: str, password: str, address: str) -> SignedIn:
         """Starts a session.
@@ -54,6 +65,15 @@ class Credentials:
         Unauthenticated (WRONG_CREDENTIALS) for an unknown name, a wrong password and a disabled account alike, after the same work;
         ResourceExhausted (SIGN_IN_THROTTLED or PASSWORD_HASHING_BUSY, with RetryInfo).
         """
+        try:
+            signed_in = self._sign_in(name, password, address)
+        except MeshError as refusal:
+            self._signed_in(refusal.reason)
+            raise
+        self._signed_in("OK")
+        return signed_in
+
+    def _sign_in(self, name: str, password: str, address: str) -> SignedIn:
         attempt = Attempt(throttle.account_key(name), throttle_network(address))
         with self._database.transaction() as db:
             throttle.check(db, self._limits, attempt, self._clock())

@@ -46,6 +46,12 @@ class KeyRing:
                 return key.times.key_id, key.private
         raise Unavailable("SIGNING_KEY_MISSING", "no key signs now; try again soon", retry_after=5)
 
+    def signing_for_s(self) -> float:
+        """How long the key that signs now has signed, in seconds; NaN when there is none."""
+        now = self._clock()
+        signing = (key for key in self._newest_first if key.private is not None and key.times.activate_time <= now)
+        return next(((now - key.times.activate_time).total_seconds() for key in signing), float("nan"))
+
     def public_key(self, key_id: str) -> EllipticCurvePublicKey | None:
         """The key of this id, None for an unknown or expired one."""
         key = self._keys.get(key_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import QueuePool, event
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from labelmesh_chassis.database import Database
     from labelmesh_chassis.objects import ObjectStore
+    from labelmesh_chassis.settings import ServiceSettings
 
 # For what takes from a millisecond to a minute: a call, a statement, a request to storage.
 CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -33,6 +34,15 @@ _WAIT_SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 _CONFLICTS = {"40001", "40P01", "55P03"}
 _CANCELLED = "57014"
 _AWAY_CLASSES = {"08", "53", "57", "58"}
+
+
+def measure_process(registry: CollectorRegistry, service: str, settings: ServiceSettings) -> None:
+    """What there is to say of every service's process: memory, processor time, start, how many calls it can serve, its certificate."""
+    ProcessCollector(registry=registry)
+    Gauge("labelmesh_service_info", "1, for the service of this name.", ["service"], registry=registry).labels(service).set(1)
+    Gauge("grpc_server_threads", "Calls that can be served at once.", registry=registry).set(settings.worker_threads)
+    if settings.tls_certificate is not None:
+        CertificateMeasure(settings.tls_certificate, registry)
 
 
 class Measures:

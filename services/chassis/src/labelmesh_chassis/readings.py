@@ -61,8 +61,10 @@ class Readings(Collector):
         *,
         registry: CollectorRegistry,
         interval_s: float = INTERVAL_S,
+        says: str = "Whether the figures that are looked up can be.",
     ) -> None:
         self._name = name
+        self._says = says
         self._figures = tuple(figures)
         self._look = look
         self._interval_s = interval_s
@@ -85,7 +87,7 @@ class Readings(Collector):
     def collect(self) -> Iterable[Metric]:
         found, found_at, failed = self._found, self._found_at, self._failed
         fresh = not failed and found_at is not None and time.monotonic() - found_at < _KEPT_INTERVALS * self._interval_s
-        families = [GaugeMetricFamily(f"{self._name}_up", "Whether the figures that are looked up can be.", value=float(fresh))]
+        families = [GaugeMetricFamily(f"{self._name}_up", self._says, value=float(fresh))]
         if fresh:
             for figure in self._figures:
                 family = GaugeMetricFamily(figure.name, figure.says, labels=figure.labels)

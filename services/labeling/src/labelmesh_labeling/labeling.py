@@ -37,11 +37,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The answer to a submission; `labels_given` are the annotator's in the project."""
+    """The answer to a submission; `labels_given` are the annotator's in the project, `again` says that it had been carried out before."""
 
     annotation_id: UUID
     labels_given: int
     next: Next | None
+    again: bool = False
 
 
 # The lock makes the claims of one annotator wait for each other, so that the limit on held images holds to the letter.
@@ -223,7 +224,7 @@ def _submitted_before(session: Session, asker: Asker, submission: Submission) ->
     answer = find_answer(session, request)
     if answer is None:
         raise lease_gone(session, submission.lease_id, asker.user_id)
-    return Submitted(submission.lease_id, answer["labels_given"], next_from_json(answer["next"]))
+    return Submitted(submission.lease_id, answer["labels_given"], next_from_json(answer["next"]), again=True)
 
 
 def _fingerprint(submission: Submission) -> str:

@@ -45,6 +45,8 @@ class Parts:
     feed: StatisticsFeed
     label_streams: StreamGate
     chance: random.Random
+    # Told who wrote how many annotations: person or machine.
+    count: Callable[[str, int], None]
 
     def carry_out(self, work: Callable[[Session], _Found]) -> _Found:
         """One call, one transaction."""
@@ -167,6 +169,8 @@ class AnnotationServicer(annotations_pb2_grpc.AnnotationServiceServicer):
         asker = wire.asker_of(caller, request.project_id, request.client_id, request.held_lease_ids)
         submission = wire.submission_of(request)
         submitted = parts.carry_out(lambda session: labeling.submit(session, caller, asker, submission, parts.chance))
+        if not submitted.again:
+            parts.count("person", 1)
         return wire.submitted_message(submitted, parts.links)
 
     def SkipImage(self, request: ann.SkipImageRequest, context: grpc.ServicerContext) -> ann.SkipImageResponse:
@@ -193,6 +197,7 @@ class AnnotationServicer(annotations_pb2_grpc.AnnotationServiceServicer):
         ids = self._parts.carry_out(
             lambda session: put_machine_annotations(session, caller, project_id, request_id, model, version, labels)
         )
+        self._parts.count("machine", len(ids))
         return ann.PutMachineAnnotationsResponse(annotation_ids=map(str, ids))
 
     def ListAnnotations(self, request: ann.ListAnnotationsRequest, context: grpc.ServicerContext) -> ann.ListAnnotationsResponse:

@@ -12,6 +12,7 @@ from uuid import UUID
 from labelmesh_chassis.errors import InternalError, MeshError, ResourceExhausted
 
 from labelmesh_inference.access import Caller
+from labelmesh_inference.measures import PredictionMeasures
 from labelmesh_inference.predictions.asking import Asking, Item, Limits
 from labelmesh_inference.predictions.inputs import ObjectAddress, ProjectImage, Source, WebAddress, size_of
 from labelmesh_inference.predictions.results import Result
@@ -65,13 +66,20 @@ class Predicting:
     """Predictions. `encode` makes a result what is stored and sent. Threads share it."""
 
     def __init__(
-        self, registry: Registry, asking: Asking, store: PredictionStore, shadows: Shadows, encode: Callable[[Result], bytes]
+        self,
+        registry: Registry,
+        asking: Asking,
+        store: PredictionStore,
+        shadows: Shadows,
+        encode: Callable[[Result], bytes],
+        measures: PredictionMeasures,
     ) -> None:
         self._registry = registry
         self._asking = asking
         self._store = store
         self._shadows = shadows
         self._encode = encode
+        self._measures = measures
 
     def target(self, caller: Caller, choice: Choice) -> Target:
         """The version that answers. NotFound (MODEL_NOT_FOUND, ALIAS_NOT_FOUND, VERSION_NOT_FOUND)."""
@@ -125,7 +133,13 @@ class Predicting:
     ) -> tuple[Group, Stored | None]:
         if any(isinstance(source, ProjectImage) for source in sources):
             caller.require_scope(READ_IMAGES)
-        items = self._asking.ask(target, sources, limits)
+        try:
+            items = self._asking.ask(target, sources, limits)
+        except MeshError as failure:
+            # What is refused because the model is busy is counted there, and may be tried again.
+            if failure.reason != "MODEL_BUSY":
+                self._measures.failed(len(sources))
+            raise
         total_s = time.perf_counter() - started
         keep = storage is not Storage.NONE
         origin = Origin(target.model, target.alias, caller.user_id, datetime.now(UTC), request_id if keep else None, fingerprint)
@@ -134,13 +148,22 @@ class Predicting:
         ids = new_ids(len(answered)) if keep else [""] * len(answered)
         predictions = [self._prediction(item, each, total_s, with_picture=with_pictures) for item, each in zip(answered, ids, strict=True)]
         if keep and predictions:
-            before = self._store.keep(origin, predictions, _pictures(answered) if with_pictures else {})
+            with self._measures.timed("store"):
+                before = self._store.keep(origin, predictions, _pictures(answered) if with_pictures else {})
             if before is not None:
                 return Group(origin, ()), before
+        self._measure(predictions, len(items) - len(predictions), time.perf_counter() - started)
         self._shadows.offer(target, answered, ids)
         made = iter(predictions)
         outcomes = [next(made) if item.result is not None else _failure(item) for item in items]
         return Group(origin, outcomes, [item.result for item in items]), None
+
+    def _measure(self, predictions: Sequence[Prediction], failed: int, total_s: float) -> None:
+        for prediction in predictions:
+            timing = prediction.timing
+            self._measures.answered(timing.fetch_s, timing.preparation_s, timing.waiting_s, timing.model_s)
+        self._measures.failed(failed)
+        self._measures.total(total_s)
 
     def _prediction(self, item: Item, prediction_id: str, total_s: float, *, with_picture: bool) -> Prediction:
         answer, prepared, result, source = item.answer, item.prepared, item.result, item.source

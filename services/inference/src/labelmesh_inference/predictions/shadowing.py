@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from labelmesh_chassis.database import Database
@@ -60,9 +60,18 @@ class _Pair:
 
 
 class Shadows:
-    """Asks shadows in the background, between `start` and `stop`."""
+    """Asks shadows in the background, between `start` and `stop`. `dropped` is told of each that is left out."""
 
-    def __init__(self, database: Database, calls: Calls, readers: Readers, *, most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(
+        self,
+        database: Database,
+        calls: Calls,
+        readers: Readers,
+        *,
+        most_waiting: int = _MOST_WAITING,
+        dropped: Callable[[], None] | None = None,
+    ) -> None:
+        self._tell_dropped = dropped
         self._database = database
         self._calls = calls
         self._readers = readers
@@ -105,6 +114,8 @@ class Shadows:
                     except queue.Full:
                         pass
                 self._dropped += 1
+                if self._tell_dropped is not None:
+                    self._tell_dropped()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

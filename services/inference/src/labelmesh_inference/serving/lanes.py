@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelmesh_chassis.errors import InternalError, MeshError, ResourceExhausted
+from labelmesh_chassis.measures import CALL_SECONDS
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from labelmesh_inference.serving.packing import Form, Row
@@ -241,7 +242,7 @@ class Figures:
     def __init__(self, registry: CollectorRegistry) -> None:
         sizes = [2**power for power in range(11)]
         self.size = Histogram("labelmesh_model_batch_size", "Rows in one call to a model.", ["model"], buckets=sizes, registry=registry)
-        self.seconds = Histogram("labelmesh_model_call_seconds", "One call to a model.", ["model"], registry=registry)
+        self.seconds = Histogram("labelmesh_model_call_seconds", "One call to a model.", ["model"], buckets=CALL_SECONDS, registry=registry)
         self.in_flight = Gauge(
             "labelmesh_model_calls_in_flight", "Calls that the model server has not answered.", ["model"], registry=registry
         )

@@ -159,7 +159,12 @@ test("a stream's span lasts until the stream ends, with its code", async () => {
 test("spans are OTLP as JSON: ids in hexadecimal, 64-bit numbers as strings, in nanoseconds", () => {
   const child: Span = { ...span("call", { "rpc.method": "a/B", size: 3 }), parentSpanId: "00f067aa0ba902b7", failed: true };
   const { resourceSpans } = exportRequest([child]) as { resourceSpans: { resource: unknown; scopeSpans: { spans: unknown[] }[] }[] };
-  expect(resourceSpans[0]?.resource).toEqual({ attributes: [{ key: "service.name", value: { stringValue: "web" } }] });
+  expect(resourceSpans[0]?.resource).toEqual({
+    attributes: [
+      { key: "service.name", value: { stringValue: "web" } },
+      { key: "service.namespace", value: { stringValue: "labelmesh" } },
+    ],
+  });
   expect(resourceSpans[0]?.scopeSpans[0]?.spans).toEqual([
     {
       traceId: child.context.traceId,

@@ -42,7 +42,10 @@ export function exportRequest(spans: readonly Span[]): object {
   const scope = { name: "labelmesh.web" };
   return {
     resourceSpans: [
-      { resource: { attributes: attributesOf({ "service.name": "web" }) }, scopeSpans: [{ scope, spans: spans.map(spanOf) }] },
+      {
+        resource: { attributes: attributesOf({ "service.name": "web", "service.namespace": "labelmesh" }) },
+        scopeSpans: [{ scope, spans: spans.map(spanOf) }],
+      },
     ],
   };
 }

@@ -17,14 +17,14 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from labelmesh.auth.v1 import api_keys_pb2, sessions_pb2
 from labelmesh.extauthz.v1 import check_pb2
-from labelmesh_auth.__main__ import MIGRATIONS, MIGRATIONS_LOCK, build_server
+from labelmesh_auth.__main__ import SCHEMA, build_server
 from labelmesh_auth.accounts import NewUser, create
 from labelmesh_auth.audit import SYSTEM
 from labelmesh_auth.cookies import NAME as COOKIE_NAME
 from labelmesh_auth.edge.servicer import CHECK_SERVICE
 from labelmesh_auth.settings import AuthSettings
 from labelmesh_chassis.channels import open_channel
-from labelmesh_chassis.database import Database, migrate
+from labelmesh_chassis.database import Database
 from labelmesh_chassis.identity import Role
 from pydantic import SecretStr
 
@@ -37,7 +37,7 @@ OPEN = "/labelmesh.auth.v1.SessionService/SignIn"
 
 def migrate_auth(url: str) -> None:
     """Makes auth's schema."""
-    migrate(url, MIGRATIONS, lock_key=MIGRATIONS_LOCK)
+    SCHEMA.migrate(url)
 
 
 class FakeClock:

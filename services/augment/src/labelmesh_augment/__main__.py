@@ -14,18 +14,20 @@ from labelmesh.augment.v1 import (
     pipelines_pb2_grpc,
 )
 from labelmesh_chassis.answers import sweep_answers
+from labelmesh_chassis.certificates import certificate_files
 from labelmesh_chassis.channels import open_channel
-from labelmesh_chassis.database import Database, migrate
+from labelmesh_chassis.database import Database
 from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.fetching import fetch
 from labelmesh_chassis.housekeeping import Housekeeper
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
+from labelmesh_chassis.measures import Measures
 from labelmesh_chassis.objects import ObjectStore
-from labelmesh_chassis.program import run
+from labelmesh_chassis.program import Schema, run
 from labelmesh_chassis.server import MeshServer, ServerBuilder
 from labelmesh_chassis.settings import FetchSettings
 from labelmesh_chassis.workers import PoolSettings, WorkerPool
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from labelmesh_augment.augmenting.asking import Asking, Saved
 from labelmesh_augment.augmenting.servicer import AugmentationServicer
@@ -41,17 +43,12 @@ from labelmesh_augment.pipelines.wire import pipeline_from
 from labelmesh_augment.settings import AugmentSettings
 from labelmesh_augment.work.orders import WORKER
 
-MIGRATIONS = "labelmesh_augment.migrations"
-_MIGRATION_LOCK = 0x6175676D656E74
+SCHEMA = Schema("labelmesh_augment.migrations", 0x6175676D656E74)
+migrate_database = SCHEMA.migrate
 _SWEEPING_LOCK = 0x617567737765
 _SWEPT_AT_ONCE = 1000
 # Of one picture from an address outside.
 _FETCH_S = 8.0
-
-
-def migrate_database(url: str) -> None:
-    """Brings augmentation's database to the newest schema."""
-    migrate(url, MIGRATIONS, lock_key=_MIGRATION_LOCK)
 
 
 def compose(settings: AugmentSettings, verifier: IdentityVerifier) -> MeshServer:
@@ -61,11 +58,19 @@ def compose(settings: AugmentSettings, verifier: IdentityVerifier) -> MeshServer
     pool = _workers(settings, builder.registry)
     database = Database(settings.database_url.get_secret_value(), application_name="augment", pool_size=settings.database_pool_size)
     objects = _objects(settings)
-    labeling_channel = open_channel(settings.labeling, LABELING_SERVICES)
+    measures = Measures(builder.registry)
+    measures.database("main", database)
+    measures.objects(objects)
+    pixels = Counter(
+        "labelmesh_augment_input_pixels", "Pixels of pictures that were taken to be augmented, of all frames.", registry=builder.registry
+    )
+    labeling_channel = open_channel(
+        settings.labeling, LABELING_SERVICES, certificates=certificate_files(settings), on_end=measures.calls_to("labeling")
+    )
     labeling = Labeling(labeling_channel)
     sources = Sources(labeling, objects, _fetching(settings))
     store = PipelineStore(database, labeling)
-    asking = Asking(pool, sources, Saved(store.get, pipeline_from), _pixels)
+    asking = Asking(pool, sources, Saved(store.get, pipeline_from), partial(_pixels, pixels))
     housekeeper = Housekeeper(database, [partial(sweep_answers, limit=_SWEPT_AT_ONCE)], lock_key=_SWEEPING_LOCK)
     _serve_all(
         builder,
@@ -99,9 +104,11 @@ def _workers(settings: AugmentSettings, registry: CollectorRegistry) -> WorkerPo
     return pool
 
 
-def _pixels(content: bytes) -> int:
+def _pixels(taken: Counter, content: bytes) -> int:
     """Of all frames, from the file's header."""
-    return inspect(content).pixels
+    pixels = inspect(content).pixels
+    taken.inc(pixels)
+    return pixels
 
 
 def _fetching(settings: FetchSettings) -> Callable[[str, int], bytes]:
@@ -144,9 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until SIGTERM, or brings the database to the newest schema and ends."""
 
     def composed(settings: AugmentSettings) -> MeshServer:
-        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
+        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url, ca=settings.tls_ca)))
 
-    run("augment", "The augmentation service", AugmentSettings, migrate_database, composed, arguments)
+    run("augment", "The augmentation service", AugmentSettings, SCHEMA, composed, arguments)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from labelmesh_chassis.cores import available_cores
 from labelmesh_chassis.settings import FetchSettings, ObjectStoreSettings, ServiceSettings
 from pydantic import Field
 
@@ -26,7 +25,7 @@ class AugmentSettings(ServiceSettings, ObjectStoreSettings, FetchSettings):
     @property
     def most_workers(self) -> int:
         """The number of processes, by default from the cores that this process may use."""
-        return self.workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        return self.workers or available_cores()
 
     @property
     def most_streams(self) -> int:

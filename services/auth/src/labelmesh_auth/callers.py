@@ -17,6 +17,7 @@ import psycopg2
 from labelmesh_chassis.database import Database, translate
 from labelmesh_chassis.errors import Unauthenticated, Unavailable
 from labelmesh_chassis.identity import Role
+from labelmesh_chassis.tracing import traced_statement
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -59,6 +60,10 @@ _WHY_NOT = """
 SELECT s.revoke_time IS NOT NULL, u.disabled FROM sessions AS s JOIN users AS u ON u.id = s.user_id
 WHERE s.id = %s AND s.user_id = %s
 """
+# What traces tell of them.
+_TEXTS = {_WHY_NOT: _WHY_NOT} | {
+    asked: prepared.partition(" AS\n")[2] for asked, prepared in zip((_TOUCH, _LOOK, _USE_KEY), _PREPARE.split("PREPARE ")[1:], strict=True)
+}
 # The prepared statement is not there or fits the tables no more (a migration): a new connection prepares it again.
 _STALE = {"26000", "0A000"}
 _CANCELLED = "57014"
@@ -133,7 +138,7 @@ class Callers:
             except (psycopg2.Error, PoolTimeout) as failure:
                 raise _safe(failure, broken=True) from failure
             try:
-                with closing(connection.cursor()) as cursor:
+                with traced_statement(_TEXTS[statement]), closing(connection.cursor()) as cursor:
                     cursor.execute(statement, given)
                     found: Sequence[Any] | None = cursor.fetchone()
                     return found

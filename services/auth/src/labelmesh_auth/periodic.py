@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from labelmesh_chassis.tracing import kind_of
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,4 +37,4 @@ class Periodic:
                 self._work()
             except Exception as failure:
                 # The usual one is a database that is away: a line, not a traceback every few seconds.
-                _log.warning("background work failed", extra={"fields": {"work": self._name, "error": str(failure)}})
+                _log.warning("background work failed", extra={"fields": {"work": self._name, "error": kind_of(failure)}})

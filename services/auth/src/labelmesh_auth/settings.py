@@ -39,6 +39,9 @@ class DatabaseSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
     database_url: PostgresUrl = Field(description="Auth's own database, postgresql+psycopg2://role:password@host:port/name.")
+    migrate_at_start: bool = Field(
+        default=True, description="Whether the database is brought to the newest schema; else somebody else who does so is waited for."
+    )
     local_demo: bool = Field(default=False, description="Allows demo accounts with weak passwords. For one machine on loopback only.")
 
 

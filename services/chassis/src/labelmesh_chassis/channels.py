@@ -11,11 +11,14 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from labelmesh_chassis.calls import current_call
+from labelmesh_chassis.certificates import CertificateFiles
 from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.errors import error_of
 from labelmesh_chassis.identity import IDENTITY_HEADER
 from labelmesh_chassis.methods import options_of
+from labelmesh_chassis.renewing import RenewingChannel
 from labelmesh_chassis.server import MAX_MESSAGE_BYTES
+from labelmesh_chassis.tracing import begin_call, end_call
 
 
 def open_channel(
@@ -23,32 +26,37 @@ def open_channel(
     services: Sequence[ServiceDescriptor],
     *,
     timeout_s: float = 10,
-    credentials: grpc.ChannelCredentials | None = None,
+    certificates: CertificateFiles | None = None,
     on_end: Callable[[str, str, float | None], None] | None = None,
 ) -> grpc.Channel:
     """A channel to `target` (host:port, or dns:/// for all addresses behind a name, balanced round robin).
 
     A call without a timeout gets `timeout_s`, or what the call being served has left where that is less. The identity and the
-    request id of the call being served go along. Failures raise the MeshError that the service raised. `on_end` is told of every call that
-    has ended: its method, its code, and its seconds unless it was a stream.
+    request id of the call being served go along, and its trace. Failures raise the MeshError that the service raised. With `certificates`
+    both sides prove who they are. `on_end` is told of every call that has ended: its method, its code, and its seconds unless it was a
+    stream.
     """
     options = [
         ("grpc.service_config", json.dumps(service_config(services))),
         ("grpc.enable_retries", 1),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        # A process that hangs, or whose network is gone, keeps the calls after the first few seconds no longer.
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
         # A server that was restarted is found again within moments; grpc's own back-off grows to two minutes.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
     ]
-    if credentials is None:
-        channel = grpc.insecure_channel(target, options=options)
-    else:
-        channel = grpc.secure_channel(target, credentials, options=options)
-    return grpc.intercept_channel(channel, _CallerInterceptor(timeout_s, on_end))
+    return grpc.intercept_channel(secure_or_plain(target, certificates, options), _CallerInterceptor(timeout_s, on_end))
+
+
+def secure_or_plain(target: str, certificates: CertificateFiles | None, options: Sequence[tuple[str, Any]]) -> grpc.Channel:
+    """A channel by mutual TLS where there is a certificate, else in plaintext."""
+    if certificates is None:
+        return grpc.insecure_channel(target, options=list(options))
+    return RenewingChannel(target, certificates, options)
 
 
 def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
@@ -74,7 +82,7 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
 class _Details(NamedTuple):
     method: str
     timeout: float | None
-    metadata: Sequence[tuple[str, str | bytes]] | None
+    metadata: Sequence[tuple[str, str | bytes]]
     credentials: grpc.CallCredentials | None
     wait_for_ready: bool | None
     compression: grpc.Compression | None
@@ -93,28 +101,36 @@ class _CallerInterceptor(
         self._on_end = on_end
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        return self._followed(continuation, client_call_details, request)
+        return self._call(continuation, client_call_details, request)
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        return self._followed(continuation, client_call_details, request, stream=True)
+        return self._call(continuation, client_call_details, request, stream=True)
 
     def intercept_stream_unary(self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Iterable[Any]) -> Any:
-        return self._followed(continuation, client_call_details, request_iterator)
+        return self._call(continuation, client_call_details, request_iterator)
 
     def intercept_stream_stream(self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Iterable[Any]) -> Any:
-        return self._followed(continuation, client_call_details, request_iterator, stream=True)
+        return self._call(continuation, client_call_details, request_iterator, stream=True)
 
-    def _followed(self, continuation: Callable[..., Any], details: Any, request: Any, *, stream: bool = False) -> _Restoring:
+    def _call(self, continuation: Callable[..., Any], given: Any, request: Any, *, stream: bool = False) -> _Restoring:
+        details = self._details(given)
+        path = given.method.decode() if isinstance(given.method, bytes) else given.method
+        span = begin_call(path)
         began = time.perf_counter()
-        call = continuation(self._details(details), request)
-        on_end = self._on_end
-        if on_end is not None:
 
-            def ended(call: Any) -> None:
-                method = details.method.decode() if isinstance(details.method, bytes) else details.method
-                on_end(method, call.code().name, None if stream else time.perf_counter() - began)
+        def ended(call: Any) -> None:
+            # Called by gRPC in a thread of its own where the call goes on, also where nobody waits for the answer any more.
+            code = call.code().name
+            end_call(span, code)
+            if self._on_end is not None:
+                self._on_end(path, code, None if stream else time.perf_counter() - began)
 
-            # At once where the call is over already; else in a thread of gRPC's, also where nobody waits for the answer any more.
+        try:
+            call = continuation(details._replace(metadata=[*details.metadata, *span.headers()]), request)
+        except BaseException:
+            end_call(span, grpc.StatusCode.UNKNOWN.name)
+            raise
+        if self._on_end is not None or span.span is not None:
             call.add_done_callback(ended)
         return _Restoring(call)
 

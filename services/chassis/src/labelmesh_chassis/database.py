@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import logging
 import os
 import re
 import subprocess
@@ -27,6 +28,11 @@ _CANCELLED = "57014"
 _AWAY_CLASSES = {"08", "53", "57", "58"}
 _TEXT = {"22021", "22P05", "22001"}
 _VERSION_FILE = re.compile(r"^v?(\d+)_\w+\.py$")
+
+# How often a schema is asked after that somebody else shall make, and how often that is said.
+_ASK_S = 1.0
+_SAY_S = 30.0
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -159,6 +165,29 @@ def migrate(database_url: str, package: str, *, lock_key: int, wait_s: float = 3
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key})
             connection.commit()
+
+
+def await_schema(database_url: str, package: str, *, wait_s: float = 300) -> None:
+    """Waits until somebody has brought the database to the package's newest schema, or a newer one, and says now and then what for.
+
+    Unavailable (SCHEMA_MISSING) after `wait_s` seconds, and DATABASE_UNAVAILABLE where the database does not answer for that long.
+    """
+    ends = time.monotonic() + wait_s
+    newest = newest_revision(package)
+    arguments = {"application_name": f"{package}.await", "connect_timeout": 3}
+    engine = create_engine(database_url, poolclass=NullPool, connect_args=arguments)
+    said_at = float("-inf")
+    while True:
+        with _connected(engine, max(0.0, ends - time.monotonic())) as connection:
+            found = _revision(connection)
+        if found >= newest:
+            return
+        if time.monotonic() >= ends:
+            raise Unavailable("SCHEMA_MISSING", f"nobody brought the database to revision {newest} within {wait_s:g} s; it is at {found}")
+        if time.monotonic() - said_at >= _SAY_S:
+            said_at = time.monotonic()
+            _log.info("waiting for the database's schema", extra={"fields": {"revision": found, "needed": newest}})
+        time.sleep(_ASK_S)
 
 
 def newest_revision(package: str) -> int:

@@ -6,6 +6,7 @@ The statement is a JWT (RFC 7519) signed with ES256 (RFC 7518, section 3.4). A b
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 import urllib.error
@@ -14,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
@@ -183,11 +185,15 @@ class IdentityVerifier:
 class JwksKeySource:
     """Public keys from a JWKS address (RFC 7517), kept, and fetched again for a key that is not known, at most every `min_interval_s`.
 
-    Keys that a fetch no longer lists are forgotten. While the address does not answer, known keys go on being believed.
+    Keys that a fetch no longer lists are forgotten. While the address does not answer, known keys go on being believed. An https address
+    must have a certificate of the authorities in `ca`, PEM, or of the system's.
     """
 
-    def __init__(self, url: str, *, min_interval_s: float = 2.0, max_age_s: float = 300.0, timeout_s: float = 2.0) -> None:
+    def __init__(
+        self, url: str, *, min_interval_s: float = 2.0, max_age_s: float = 300.0, timeout_s: float = 2.0, ca: Path | None = None
+    ) -> None:
         self._url = url
+        self._ca = ca
         self._min_interval_s = min_interval_s
         self._max_age_s = max_age_s
         self._timeout_s = timeout_s
@@ -212,7 +218,9 @@ class JwksKeySource:
     def _fetch(self) -> None:
         self._tried_at = time.monotonic()
         try:
-            with urllib.request.urlopen(self._url, timeout=self._timeout_s) as reply:
+            # Read anew each time: the authority's certificate may have been replaced.
+            trusted = ssl.create_default_context(cafile=self._ca) if self._url.startswith("https:") else None
+            with urllib.request.urlopen(self._url, timeout=self._timeout_s, context=trusted) as reply:
                 self._keys = parse_jwks(reply.read(1 << 20))
             self._fetched_at = time.monotonic()
         except (urllib.error.URLError, OSError, ValueError):

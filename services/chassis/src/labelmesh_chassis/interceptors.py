@@ -8,8 +8,9 @@ import threading
 import time
 import uuid
 from collections import Counter as Counted
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 import grpc
 import protovalidate
@@ -23,16 +24,20 @@ from labelmesh_chassis.errors import (
     InternalError,
     InvalidArgument,
     MeshError,
+    PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
     to_status,
 )
 from labelmesh_chassis.identity import IDENTITY_HEADER, IdentityVerifier
 from labelmesh_chassis.measures import CALL_SECONDS, STREAM_SECONDS
+from labelmesh_chassis.tracing import TracingLayer
 
 _log = logging.getLogger(__name__)
 # grpc answers a number of this order, and not None, where the caller set no deadline.
 _NO_DEADLINE_S = 30 * 86_400.0
+# Not a URI, an e-mail address or an IP address, which certificates name too.
+_DNS_NAME = re.compile(r"(?![\d.]+$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -117,6 +122,33 @@ class ErrorLayer(Layer):
         call.context.set_trailing_metadata((("x-request-id", call.request_id), ("grpc-status-details-bin", details)))
         # The abort has no `from`: it ends the method by an exception of its own that carries nothing.
         call.context.abort(error.code, error.message)
+
+
+class CallersLayer(Layer):
+    """Lets only those services call whose certificate has one of `allowed` names; PermissionDenied (CALLER_NOT_ALLOWED) for the others.
+
+    A certificate's name (DNS or URI) is allowed where it is one of them as it stands, e.g. `gateway.labelmesh.svc` or
+    `spiffe://labelmesh/gateway`, or where it is a DNS name whose first label is one of them: `gateway` allows `gateway`,
+    `gateway.labelmesh.svc` and so on. Where the authority also certifies others' services, whole names say which is meant. Health is told
+    to everybody who is certified.
+    """
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        self._allowed = frozenset(allowed)
+
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        if not call.path.startswith("/grpc.health."):
+            proven: Mapping[str, Sequence[bytes]] = cast(Any, call.context.auth_context())
+            names = [name.decode(errors="replace") for name in proven.get("x509_subject_alternative_name", ())]
+            if not any(is_allowed(name, self._allowed) for name in names):
+                raise PermissionDenied("CALLER_NOT_ALLOWED", "the service that calls is not one of those that may")
+        yield
+
+
+def is_allowed(name: str, allowed: Collection[str]) -> bool:
+    """Whether a certificate's name is among them, whole or by the first label of a DNS name."""
+    return name in allowed or (_DNS_NAME.fullmatch(name) is not None and name.partition(".")[0] in allowed)
 
 
 class DeadlineLayer(Layer):
@@ -209,16 +241,25 @@ def _field_violation(violation: protovalidate.Violation) -> FieldViolation:
 
 
 def standard_layers(
-    *, registry: CollectorRegistry, verifier: IdentityVerifier | None, default_deadline_s: float, threads: int
+    *,
+    registry: CollectorRegistry,
+    verifier: IdentityVerifier | None,
+    default_deadline_s: float,
+    threads: int,
+    callers: Collection[str] = (),
 ) -> list[Layer]:
-    """Outermost first: recording sees every outcome; the request id is in every error; nothing unverified reaches validation.
+    """Outermost first: the span is there for the access line; recording sees every outcome; the request id is in every error; nothing
+    unverified reaches validation.
 
-    `threads` serve calls; streams of messages get half of them at most, those of one account a quarter.
+    `threads` serve calls; streams of messages get half of them at most, those of one account a quarter. `callers` are the names of the
+    services that may call, by certificate; without any, all that have one.
     """
     return [
+        TracingLayer(),
         RecordingLayer(registry),
         RequestIdLayer(),
         ErrorLayer(),
+        *([CallersLayer(callers)] if callers else []),
         DeadlineLayer(default_deadline_s),
         IdentityLayer(verifier),
         StreamsLayer(most=max(1, threads // 2), most_of_caller=max(1, threads // 4)),

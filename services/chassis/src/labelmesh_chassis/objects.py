@@ -20,9 +20,11 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from labelmesh_chassis.errors import InvalidArgument, NotFound, OutOfRange, Unavailable
+from labelmesh_chassis.tracing import part
 
 # Parts of a path that lead elsewhere once a server resolves them.
 _CLIMBING = re.compile(r"(^|/|%2[fF])(\.|%2[eE]){1,2}(/|%2[fF]|$)|\\|%5[cC]|[\x00-\x20]")
+_S3_NAMES = {"put": "PutObject", "get": "GetObject", "stat": "HeadObject", "delete": "DeleteObject"}
 _GONE = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
 
 
@@ -57,6 +59,9 @@ class ObjectStore:
         self._server = f"{'https' if secure else 'http'}://{endpoint}"
         retries = urllib3.Retry(total=2, connect=2, read=1, backoff_factor=0.1, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
         timeout = urllib3.Timeout(connect=2, read=timeout_s)
+        host, _, port = endpoint.rpartition(":")
+        self._told: dict[str, str | int | float] = {"rpc.system.name": "aws-api", "aws.s3.bucket": bucket}
+        self._told |= {"server.address": host, "server.port": int(port)}
         self._http = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=32)
         self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, region=region, secure=secure, http_client=self._http)
 
@@ -152,7 +157,9 @@ class ObjectStore:
         began = time.perf_counter()
         outcome = "unavailable"
         try:
-            yield
+            # Keys are left out: they name what somebody stored.
+            with part(f"S3/{_S3_NAMES[operation]}", "CLIENT", self._told):
+                yield
             outcome = "ok"
         except (MinioException, urllib3.exceptions.HTTPError) as failure:
             if _is_missing(failure):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, Gauge
 
 from labelmesh_chassis.calls import LayeredInterceptor
+from labelmesh_chassis.certificates import CertificateFiles, certificate_files
 from labelmesh_chassis.identity import IdentityVerifier
 from labelmesh_chassis.interceptors import standard_layers
 from labelmesh_chassis.measures import measure_process
@@ -80,7 +82,9 @@ class ServerBuilder:
             verifier=self._verifier,
             default_deadline_s=settings.default_deadline_s,
             threads=settings.worker_threads,
+            callers=settings.tls_callers,
         )
+        certificates = certificate_files(settings)
         pool = ThreadPoolExecutor(max_workers=settings.worker_threads, thread_name_prefix="rpc")
         server = grpc.server(
             pool,
@@ -93,20 +97,36 @@ class ServerBuilder:
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
+                # Then a caller is asked to connect anew, once its calls have ended: it finds new replicas, and shows a certificate that is
+                # valid still.
+                ("grpc.max_connection_age_ms", 600_000),
                 ("grpc.so_reuseport", 0),
             ],
         )
-        health_servicer = health.HealthServicer()
+        # Those who watch take no thread.
+        health_servicer = health.HealthServicer(experimental_non_blocking=True)
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         for _, register in self._services:
             register(server)
         names = [name for name, _ in self._services]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-        mesh_server = MeshServer(self._name, settings, server, pool, health_servicer, names, self._checks, self._closers, self.registry)
+        parts = _Parts(server, pool, health_servicer, names, certificates)
+        mesh_server = MeshServer(self._name, settings, parts, self._checks, self._closers, self.registry)
         for path, answer in self._routes.items():
             mesh_server.ops.add(path, answer)
         return mesh_server
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a server is made of."""
+
+    server: grpc.Server
+    pool: ThreadPoolExecutor
+    health: health.HealthServicer
+    service_names: list[str]
+    certificates: CertificateFiles | None
 
 
 class MeshServer:
@@ -116,20 +136,19 @@ class MeshServer:
         self,
         name: str,
         settings: ServiceSettings,
-        server: grpc.Server,
-        pool: ThreadPoolExecutor,
-        health_servicer: health.HealthServicer,
-        service_names: list[str],
+        parts: _Parts,
         checks: dict[str, Callable[[], bool]],
         closers: list[Callable[[], None]],
         registry: CollectorRegistry,
     ) -> None:
         self._name = name
         self._settings = settings
-        self._server = server
-        self._pool = pool
-        self._health = health_servicer
-        self._service_names = service_names
+        self._server = parts.server
+        self._pool = parts.pool
+        self._health = parts.health
+        self._service_names = parts.service_names
+        self._certificates = parts.certificates
+        self._probed: grpc.Server | None = None
         self._checks = checks
         self._closers = closers
         self._ready = False
@@ -138,23 +157,32 @@ class MeshServer:
         )
         self._stopping = threading.Event()
         host, _, port = settings.ops_listen.rpartition(":")
-        self.ops = OpsServer(host, int(port), registry, lambda: self._ready)
+        self.ops = OpsServer(host, int(port), registry, lambda: self._ready, certificates=parts.certificates)
         self.port = 0
+        # Of health alone, where it is served besides.
+        self.health_port = 0
 
     def start(self) -> int:
         """Binds, serves, and returns the gRPC port; SystemExit with a sentence when the address is taken."""
-        try:
-            self.port = self._server.add_insecure_port(self._settings.listen)
-        except RuntimeError:
-            raise SystemExit(
-                f"{self._name} cannot listen on {self._settings.listen}: the address is taken or not of this machine"
-            ) from None
+        credentials = self._certificates.server_credentials() if self._certificates is not None else None
+        self.port = self._bind(self._server, self._settings.listen, credentials)
+        if self._settings.health_listen is not None:
+            self._probed = grpc.server(ThreadPoolExecutor(2, thread_name_prefix="probe"), options=[("grpc.so_reuseport", 0)])
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probed)
+            self.health_port = self._bind(self._probed, self._settings.health_listen, None)
+            self._probed.start()
         self.ops.start()
         self._server.start()
         self._update_health()
         threading.Thread(target=self._watch_health, name="health", daemon=True).start()
         _log.info("serving", extra={"fields": {"listen": self._settings.listen, "port": self.port, "ops_port": self.ops.port}})
         return self.port
+
+    def _bind(self, server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        try:
+            return server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        except RuntimeError:
+            raise SystemExit(f"{self._name} cannot listen on {address}: the address is taken or not of this machine") from None
 
     def run_until_signal(self) -> None:
         """Serves until SIGTERM or SIGINT, then drains and returns."""
@@ -176,6 +204,8 @@ class MeshServer:
         self._health.enter_graceful_shutdown()
         time.sleep(self._settings.drain_lead_s if lead_s is None else lead_s)
         self._server.stop(self._settings.drain_s if drain_s is None else drain_s).wait()
+        if self._probed is not None:
+            self._probed.stop(0).wait()
         self._pool.shutdown(wait=False, cancel_futures=True)
         for close in reversed(self._closers):
             close()

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
 
 from labelmesh_chassis.errors import Aborted
+from labelmesh_chassis.tracing import STATEMENT_TEXT
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -45,6 +46,8 @@ class PreparedStatement:
         declared = ", ".join(types[name] for name in self._names)
         self._name = "labelmesh_" + hashlib.sha256(f"{declared} {numbered}".encode()).hexdigest()[:24]
         self._prepare = f"PREPARE {self._name}{f' ({declared})' if declared else ''} AS {numbered}"
+        # The name says nothing to those who read traces.
+        self._options = {STATEMENT_TEXT: sql}
         placeholders = ", ".join(["%s"] * len(self._names))
         self._execute = f"EXECUTE {self._name}{f' ({placeholders})' if placeholders else ''}"
 
@@ -59,7 +62,8 @@ class PreparedStatement:
             connection.exec_driver_sql(self._prepare)
             prepared.add(self._name)
         try:
-            return connection.exec_driver_sql(self._execute, tuple([values[name] for name in self._names]))
+            given = tuple([values[name] for name in self._names])
+            return connection.exec_driver_sql(self._execute, given, execution_options=self._options)
         except DBAPIError as failure:
             if getattr(failure.orig, "pgcode", None) in _STALE:
                 connection.invalidate(failure)

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from labelmesh_chassis.errors import DeadlineExceeded, InternalError, MeshError, ResourceExhausted, Unavailable, from_status
 from labelmesh_chassis.fairness import FairQueue
+from labelmesh_chassis.tracing import Part, begin
 from labelmesh_chassis.worker import DONE, READY, REFUSED, Closed, WorkerSettings, command, receive, send
 from labelmesh_chassis.worker_measures import WorkerMeasures
 
@@ -75,6 +76,8 @@ class _Job:
     queued_at: float
     future: Future[Reply] = field(default_factory=Future)
     attempts: int = 0
+    # In the trace of the call that the job is of.
+    part: Part = field(default_factory=lambda: begin("worker job", "INTERNAL"))
 
 
 class Ticket:
@@ -204,15 +207,11 @@ class WorkerPool:
         ResourceExhausted (WORKERS_BUSY) where there is no room; `patient` waits for some instead, until the ticket's deadline.
         """
         job = _Job(ticket, tuple(parts), weight, time.monotonic())
-        with self._lock:
-            while not self._taken(job):
-                left = ticket.deadline - time.monotonic()
-                if not patient or left <= 0:
-                    self._metrics.jobs.labels("refused").inc()
-                    raise ResourceExhausted("WORKERS_BUSY", "there is more work than places now; try again soon", retry_after=0.5)
-                self._room.wait(left)
-            ticket.jobs.add(job)
-            self._work.notify()
+        try:
+            self._queued(job, patient=patient)
+        except MeshError as refusal:
+            job.part.end(refusal.reason)
+            raise
         return job.future
 
     def drop(self, ticket: Ticket) -> None:
@@ -228,6 +227,17 @@ class WorkerPool:
         if self._stopping.is_set() or job.ticket.cancelled:
             raise _stopped()
         return self._queue.offer(job.ticket.caller, job, job.weight)
+
+    def _queued(self, job: _Job, *, patient: bool) -> None:
+        with self._lock:
+            while not self._taken(job):
+                left = job.ticket.deadline - time.monotonic()
+                if not patient or left <= 0:
+                    self._metrics.jobs.labels("refused").inc()
+                    raise ResourceExhausted("WORKERS_BUSY", "there is more work than places now; try again soon", retry_after=0.5)
+                self._room.wait(left)
+            job.ticket.jobs.add(job)
+            self._work.notify()
 
     # --- one worker ---
 
@@ -336,6 +346,7 @@ class WorkerPool:
             self._finish(job, Unavailable("WORKER_LOST", "workers died or hung over this; it may be the picture", retry_after=1))
 
     def _finish(self, job: _Job, outcome: Reply | MeshError | None) -> None:
+        _end_part(job, outcome)
         with self._lock:
             self._queue.finish(job.ticket.caller, job.weight)
             job.ticket.jobs.discard(job)
@@ -383,6 +394,15 @@ class WorkerPool:
                     slot.up = False
                     with self._lock:
                         self._work.notify_all()
+
+
+def _end_part(job: _Job, outcome: Reply | MeshError | None) -> None:
+    job.part.tell({"labelmesh.job.weight": job.weight, "labelmesh.job.lost_workers": job.attempts})
+    if isinstance(outcome, Reply):
+        job.part.tell({"labelmesh.job.waiting_s": round(outcome.waiting_s, 6), "labelmesh.job.work_s": round(outcome.work_s, 6)})
+        job.part.end()
+    else:
+        job.part.end("DROPPED" if outcome is None else outcome.reason)
 
 
 def _stopped() -> Unavailable:

@@ -18,21 +18,24 @@ from labelmesh.inference.v1 import (
     trainings_pb2_grpc,
 )
 from labelmesh_chassis.answers import sweep_answers
+from labelmesh_chassis.certificates import certificate_files
 from labelmesh_chassis.channels import open_channel
-from labelmesh_chassis.database import Database, migrate
+from labelmesh_chassis.database import Database
 from labelmesh_chassis.fetching import fetch
 from labelmesh_chassis.housekeeping import Housekeeper, Sweep
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
+from labelmesh_chassis.measures import Measures
 from labelmesh_chassis.objects import ObjectStore
-from labelmesh_chassis.program import run
+from labelmesh_chassis.program import Schema, run
 from labelmesh_chassis.server import MeshServer, ServerBuilder
 from labelmesh_chassis.settings import FetchSettings
 from labelmesh_chassis.streams import Feed
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from labelmesh_inference.classic.servicer import ClassicServicer
 from labelmesh_inference.labeling.wire import SERVICES as LABELING_SERVICES
 from labelmesh_inference.labeling.wire import Labeling
+from labelmesh_inference.measures import PredictionMeasures, model_server_readings, training_readings
 from labelmesh_inference.predictions.album import Album
 from labelmesh_inference.predictions.asking import Asking, Readers
 from labelmesh_inference.predictions.inputs import Sources
@@ -55,8 +58,8 @@ from labelmesh_inference.serving.batching import ModelCalls
 from labelmesh_inference.serving.client import ModelServer
 from labelmesh_inference.settings import InferenceSettings
 
-MIGRATIONS = "labelmesh_inference.migrations"
-_MIGRATION_LOCK = 0x696E666572
+SCHEMA = Schema("labelmesh_inference.migrations", 0x696E666572)
+migrate_database = SCHEMA.migrate
 _SWEEPING_LOCK = 0x696E66737765
 _SWEPT_AT_ONCE = 1000
 # Predictions come by the thousand, pictures are deleted one by one.
@@ -66,32 +69,33 @@ _PICTURES_SWEPT_AT_ONCE = 200
 _FETCH_S = 8.0
 
 
-def migrate_database(url: str) -> None:
-    """Brings inference's database to the newest schema."""
-    migrate(url, MIGRATIONS, lock_key=_MIGRATION_LOCK)
-
-
 def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServer:
     """Makes the service from its settings. The model server may be away: what needs it says so, the rest goes on."""
     database = Database(settings.database_url.get_secret_value(), application_name="inference", pool_size=settings.database_pool_size)
     objects = _objects(settings)
     builder = ServerBuilder("inference", settings, verifier=verifier)
-    server = ModelServer(settings.model_server)
+    measures = Measures(builder.registry)
+    measures.database("main", database)
+    measures.objects(objects)
+    server = ModelServer(settings.model_server, on_end=measures.calls_to("modelserver"))
     # Of the threads that serve calls, a model that hangs may hold three in four.
     calls = ModelCalls(server, registry=builder.registry, max_callers=settings.worker_threads * 3 // 4)
     registry = Registry(database, server)
     readers = Readers(DecoderGate())
     # Calls of their own: a shadow that hangs takes no place of the version that answers.
     shadow_calls = ModelCalls(server, registry=CollectorRegistry())
-    shadows = Shadows(database, shadow_calls, readers)
+    dropped = Counter("labelmesh_shadow_calls_dropped", "Shadow calls left out because too many waited.", registry=builder.registry)
+    shadows = Shadows(database, shadow_calls, readers, dropped=dropped.inc)
     album = Album(database, objects)
     store = PredictionStore(database, album)
     housekeeper = Housekeeper(database, _sweeps(settings, store, album), lock_key=_SWEEPING_LOCK)
-    labeling_channel = open_channel(settings.labeling, LABELING_SERVICES)
+    labeling_channel = open_channel(
+        settings.labeling, LABELING_SERVICES, certificates=certificate_files(settings), on_end=measures.calls_to("labeling")
+    )
     labeling = Labeling(labeling_channel)
     sources = Sources(labeling, objects, _fetching(settings))
     asking = Asking(calls, sources, readers)
-    predicting = Predicting(registry, asking, store, shadows, encoded)
+    predicting = Predicting(registry, asking, store, shadows, encoded, PredictionMeasures(builder.registry))
     pipelines = Pipelines(most_streams=settings.most_watchers)
     scoring = Scoring(database, labeling, predicting)
     _serve_registry(
@@ -118,6 +122,9 @@ def compose(settings: InferenceSettings, verifier: IdentityVerifier) -> MeshServ
     for close in (labeling_channel.close, calls.close, shadow_calls.close, asking.close, pipelines.close, scoring.close, shadows.stop):
         builder.on_stop(close)
     builder.on_stop(housekeeper.stop)
+    for readings in (training_readings(database, builder.registry), model_server_readings(server, builder.registry)):
+        builder.on_stop(readings.stop)
+        readings.start()
     objects.ensure_bucket()
     housekeeper.start()
     shadows.start()
@@ -173,9 +180,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until SIGTERM, or brings the database to the newest schema and ends."""
 
     def composed(settings: InferenceSettings) -> MeshServer:
-        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
+        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url, ca=settings.tls_ca)))
 
-    run("inference", "The inference service", InferenceSettings, migrate_database, composed, arguments)
+    run("inference", "The inference service", InferenceSettings, SCHEMA, composed, arguments)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,16 @@ from labelmesh.labeling.v1 import (
     statistics_pb2,
     statistics_pb2_grpc,
 )
-from labelmesh_chassis.database import Database, migrate
+from labelmesh_chassis.database import Database
 from labelmesh_chassis.identity import IdentityVerifier, JwksKeySource
+from labelmesh_chassis.measures import Measures
 from labelmesh_chassis.objects import ObjectStore
-from labelmesh_chassis.program import run
+from labelmesh_chassis.program import Schema, run
 from labelmesh_chassis.server import MeshServer, ServerBuilder
 
 from labelmesh_labeling.housekeeping import Housekeeper
 from labelmesh_labeling.links import ImageLinks
+from labelmesh_labeling.measures import LabelingMeasures
 from labelmesh_labeling.pictures import DecoderGate
 from labelmesh_labeling.servicer import AnnotationServicer, ImageServicer, Parts, ProjectServicer, StatisticsServicer
 from labelmesh_labeling.settings import LabelingSettings
@@ -31,16 +33,11 @@ from labelmesh_labeling.statistics import ProjectStatistics, project_statistics
 from labelmesh_labeling.streams import StreamGate
 from labelmesh_labeling.watching import StatisticsFeed
 
-MIGRATIONS = "labelmesh_labeling.migrations"
-_MIGRATION_LOCK = 0x6C61626C
+SCHEMA = Schema("labelmesh_labeling.migrations", 0x6C61626C)
+migrate_database = SCHEMA.migrate
 # Every statement finds a few rows by an index. Plans are kept, so one made while a project was empty must still serve when it has ten
 # million images: scans of whole tables, and sorting what an index has in order, must not look cheap then.
 PLANNING = {f"enable_{way}": "off" for way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")}
-
-
-def migrate_database(url: str) -> None:
-    """Brings labeling's database to the newest schema."""
-    migrate(url, MIGRATIONS, lock_key=_MIGRATION_LOCK)
 
 
 def compose(settings: LabelingSettings, verifier: IdentityVerifier, *, chance: random.Random | None = None) -> MeshServer:
@@ -60,6 +57,10 @@ def compose(settings: LabelingSettings, verifier: IdentityVerifier, *, chance: r
         secure=settings.s3_secure,
         public_url=settings.objects_url,
     )
+    builder = ServerBuilder("labeling", settings, verifier=verifier)
+    measures, own = Measures(builder.registry), LabelingMeasures(database, builder.registry)
+    measures.database("main", database)
+    measures.objects(objects)
     feed = StatisticsFeed(lambda project_id: _load(database, project_id), most_watchers=settings.most_watchers)
     parts = Parts(
         database,
@@ -69,9 +70,9 @@ def compose(settings: LabelingSettings, verifier: IdentityVerifier, *, chance: r
         feed,
         StreamGate(settings.most_label_streams),
         chance or random.SystemRandom(),
+        own.count,
     )
     housekeeper = Housekeeper(database, objects)
-    builder = ServerBuilder("labeling", settings, verifier=verifier)
     builder.add(
         projects_pb2.DESCRIPTOR.services_by_name["ProjectService"],
         projects_pb2_grpc.add_ProjectServiceServicer_to_server,
@@ -93,8 +94,10 @@ def compose(settings: LabelingSettings, verifier: IdentityVerifier, *, chance: r
     builder.check("database", database.is_up)
     builder.on_stop(database.close)
     builder.on_stop(housekeeper.stop)
+    builder.on_stop(own.readings.stop)
     objects.ensure_bucket()
     housekeeper.start()
+    own.readings.start()
     return builder.build()
 
 
@@ -107,9 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until SIGTERM, or brings the database to the newest schema and ends."""
 
     def composed(settings: LabelingSettings) -> MeshServer:
-        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url)))
+        return compose(settings, IdentityVerifier(JwksKeySource(settings.identity_jwks_url, ca=settings.tls_ca)))
 
-    run("labeling", "The labeling service", LabelingSettings, migrate_database, composed, arguments)
+    run("labeling", "The labeling service", LabelingSettings, SCHEMA, composed, arguments)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """The connection to the model server: every call has a deadline, all addresses are used, and a replica that is away is left out.
 
+It is plaintext, also where the services prove to one another who they are: TensorFlow Serving reads its certificate once, at its start, and
+would have to be restarted, with all its models, at every rotation. Who may reach it is for the network to say.
+
 What comes back typed here is TensorFlow Serving's own status; `client` gives it the product's reasons.
 """
 
@@ -15,11 +18,14 @@ from typing import Any
 import grpc
 from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.errors import DeadlineExceeded, error_of
+from labelmesh_chassis.tracing import begin_call, end_call
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 # A name's addresses are asked for again so often: gRPC itself asks only when a connection breaks, so it would never see new replicas.
 RENEW_S = 10.0
 _ATTEMPTS = 4
+# Told the method, the code and the seconds of every call that has ended.
+OnEnd = Callable[[str, str, float | None], None]
 
 
 class ServingChannel:
@@ -28,10 +34,19 @@ class ServingChannel:
 
     A call that ends UNAVAILABLE, or that a stopping server gave up, is tried again, four times in all within its deadline: answers of
     models change nothing. A replica that takes calls and is silent for `silence_s` is given up, and its calls go to the others. Threads
-    share it.
+    share it. `on_end` is told of every call that has ended.
     """
 
-    def __init__(self, target: str, *, max_message_bytes: int = MAX_MESSAGE_BYTES, silence_s: float = 6, renew_s: float = RENEW_S) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        silence_s: float = 6,
+        renew_s: float = RENEW_S,
+        on_end: OnEnd | None = None,
+    ) -> None:
+        self._on_end = on_end
         self._target = target
         self._options = _options(max_message_bytes, silence_s)
         self._renew_s = renew_s if target.startswith("dns:") else float("inf")
@@ -49,10 +64,17 @@ class ServingChannel:
         if timeout <= 0:
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "no time was left to ask the model server")
         with self._used() as opened:
+            began, code, span = time.perf_counter(), "OK", begin_call(method)
             try:
-                reply: bytes = opened.method(method)(request, timeout=timeout)
+                reply: bytes = opened.method(method)(request, timeout=timeout, metadata=span.headers())
             except grpc.RpcError as failure:
-                raise error_of(failure) from failure
+                error = error_of(failure)
+                code = error.code.name
+                raise error from failure
+            finally:
+                end_call(span, code)
+                if self._on_end is not None:
+                    self._on_end(method, code, time.perf_counter() - began)
             return reply
 
     def close(self) -> None:

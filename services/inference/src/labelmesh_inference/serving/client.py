@@ -18,7 +18,7 @@ from labelmesh_chassis.errors import (
 )
 
 from labelmesh_inference.serving import wire
-from labelmesh_inference.serving.channel import MAX_MESSAGE_BYTES, RENEW_S, ServingChannel
+from labelmesh_inference.serving.channel import MAX_MESSAGE_BYTES, RENEW_S, OnEnd, ServingChannel
 from labelmesh_inference.serving.values import Array, Reply, ServedVersion, Signature, Tensor
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -44,8 +44,9 @@ class ModelServer:
         silence_s: float = 6,
         renew_s: float = RENEW_S,
         states_kept_s: float = 1,
+        on_end: OnEnd | None = None,
     ) -> None:
-        self._channel = ServingChannel(target, max_message_bytes=max_message_bytes, silence_s=silence_s, renew_s=renew_s)
+        self._channel = ServingChannel(target, max_message_bytes=max_message_bytes, silence_s=silence_s, renew_s=renew_s, on_end=on_end)
         self._states_kept_s = states_kept_s
         self._states: dict[str, tuple[float, tuple[ServedVersion, ...]]] = {}
         self._states_lock = threading.Lock()

@@ -30,6 +30,8 @@ from labelmesh_chassis.settings import ServiceSettings
 
 _log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+LIVENESS = "liveness"
+"""The health service's name for whether the process answers at all: a database that is away is no reason to start it again."""
 _CHECK_INTERVAL_S = 1.0
 
 Servicer = TypeVar("Servicer")
@@ -227,3 +229,4 @@ class MeshServer:
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ["", *self._service_names]:
             self._health.set(name, status)
+        self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)

@@ -11,12 +11,14 @@ import grpc
 import psycopg2
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from labelmesh.labeling.v1 import images_pb2, images_pb2_grpc, projects_pb2, projects_pb2_grpc
+from labelmesh_chassis.server import LIVENESS
 
 from tests.e2e.resilience.conftest import Plant
 from tests.e2e.resilience.test_processes import assert_labels_are_as_promised, assert_nothing_was_lost, everybody, stored_labels
 from tests.support.load import Labels, Load, reads_by_grpc, reads_by_json
-from tests.support.replicas import picture
+from tests.support.replicas import Replica, picture
 
 _RECOVERED_S = 30
 
@@ -52,6 +54,14 @@ def _works(call: Callable[[], object]) -> bool:
     except grpc.RpcError:
         return False
     return True
+
+
+def health(replica: Replica, service: str) -> str:
+    """What a process says of itself when it is probed."""
+    with grpc.insecure_channel(replica.address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        status = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
 
 
 def end_all_connections(plant: Plant) -> int:
@@ -94,6 +104,8 @@ def test_while_postgres_is_away_callers_are_told_to_come_back_and_afterwards_eve
             assert code is grpc.StatusCode.UNAVAILABLE, reason
             assert come_back, reason
             time.sleep(1)
+        states = {(health(replica, ""), health(replica, LIVENESS)) for replica in plant.mesh.replicas}
+        assert states == {("NOT_SERVING", "SERVING")}, "nobody is to call them, and nobody is to start them again"
         plant.postgres.start()
         wait_until_it_works(lambda: projects_of(plant, token))
         given = len(labels.acknowledged)

@@ -151,7 +151,7 @@ class Fixture:
     def counted(self, path: str, code: str) -> float:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.server.ops.port}/metrics", timeout=5) as reply:
             lines = reply.read().decode().splitlines()
-        wanted = f'grpc_server_handled_total{{grpc_code="{code}",grpc_method="{path}"}}'
+        wanted = f'grpc_server_handled_total{{grpc_code="{code}",grpc_method="{path}",grpc_type="unary"}}'
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted)), 0.0)
 
 

@@ -43,6 +43,13 @@ class Call:
     deadline: float | None = None
     code: grpc.StatusCode = field(default=grpc.StatusCode.OK)
 
+    @property
+    def shape(self) -> str:
+        """Which of gRPC's four shapes the method has, by the names that metrics have for them."""
+        if self.streams_in:
+            return "bidi_stream" if self.streams_out else "client_stream"
+        return "server_stream" if self.streams_out else "unary"
+
 
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
 

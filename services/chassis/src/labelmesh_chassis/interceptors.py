@@ -48,7 +48,9 @@ class RecordingLayer(Layer):
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._handled = Counter("grpc_server_handled_total", "Calls ended, by outcome.", ["grpc_method", "grpc_code"], registry=registry)
+        self._handled = Counter(
+            "grpc_server_handled_total", "Calls ended, by outcome.", ["grpc_type", "grpc_method", "grpc_code"], registry=registry
+        )
         self._seconds = Histogram(
             "grpc_server_handling_seconds", "How long unary calls took.", ["grpc_method"], buckets=CALL_SECONDS, registry=registry
         )
@@ -73,7 +75,7 @@ class RecordingLayer(Layer):
             elapsed = time.perf_counter() - started
             self._in_flight.dec()
             self._streams.dec(streams)
-            self._handled.labels(call.path, call.code.name).inc()
+            self._handled.labels(call.shape, call.path, call.code.name).inc()
             (self._streamed if streams else self._seconds).labels(call.path).observe(elapsed)
             if call.options.full_name.startswith("labelmesh."):
                 self._write(call, elapsed)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from labelmesh_chassis.database import Database, migrate
@@ -139,3 +142,15 @@ def _works_within(seconds: float, database: Database) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def test_a_server_that_falls_silent_is_given_up_within_seconds(database: Database) -> None:
+    """That nothing comes back for a quarter of an hour is what Linux has by default. The kernel is asked; a network is not cut here."""
+    with database.connection() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        with socket.socket(fileno=os.dup(driver.fileno())) as own:
+            unanswered_ms = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            idle_s = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert 0 < unanswered_ms <= 15_000
+    assert idle_s <= 15

@@ -71,6 +71,8 @@ class Gateway:
             path = self._config
         command = [str(envoy_binary()), "-c", str(path), "--disable-hot-restart", "--concurrency", str(self._concurrency)]
         command += ["--log-level", self._log_level, "--drain-time-s", "5", "--drain-strategy", "immediate"]
+        # Envoy would keep what it writes to its log for ten seconds; here somebody looks on.
+        command += ["--file-flush-interval-msec", "1000"]
         self.process = Process("the gateway (Envoy)", command, log=self._log)
         self.process.start()
 

@@ -92,7 +92,7 @@ def test_spans_tell_nobody_who_somebody_is_nor_what_they_hold(
     traced_desk: Desk, traced_office: Office, traced_mesh: LocalMesh, collector: Collector
 ) -> None:
     collector.forget()
-    account, project = traced_office.account(), traced_office.project(4)
+    account, project = traced_office.account(), traced_office.project(4, first=50)
     traced_desk.label_in(account, project)
     (cookie,) = [cookie for cookie in traced_desk.page.context.cookies() if cookie["name"].endswith("labelmesh_session")]
     signed = parse_qs(urlsplit(traced_desk.image).query)

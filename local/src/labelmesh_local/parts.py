@@ -90,7 +90,6 @@ class Plan:
             "LABELMESH_LISTEN": f"127.0.0.1:{self.inner[service]}",
             "LABELMESH_OPS_LISTEN": f"127.0.0.1:{self.inner[service + '_ops']}",
             "LABELMESH_DATABASE_URL": self.database_url(service),
-            "LABELMESH_IDENTITY_JWKS_URL": f"http://127.0.0.1:{self.inner['auth_ops']}/.well-known/jwks.json",
             "LABELMESH_LOG_LEVEL": os.environ.get("LABELMESH_LOG_LEVEL", "info"),
             # The gateway is drained first: nobody calls any more who could be told to go elsewhere.
             "LABELMESH_DRAIN_LEAD_S": "0",
@@ -104,6 +103,7 @@ class Plan:
             }
         else:
             own |= {
+                "LABELMESH_IDENTITY_JWKS_URL": f"http://127.0.0.1:{self.inner['auth_ops']}/.well-known/jwks.json",
                 "LABELMESH_S3_ENDPOINT": f"127.0.0.1:{self.inner['s3']}",
                 "LABELMESH_S3_SECURE": "false",
                 "LABELMESH_S3_ACCESS_KEY": self.secrets.s3_access_key,

@@ -30,6 +30,7 @@ PROCESSES = {
     "inference": "labelmesh_inference.settings",
     "augment": "labelmesh_augment.settings",
     "gateway": "labelmesh_gateway.settings",
+    "operations": "labelmesh_operations.settings",
 }
 """Who reads settings by pydantic, and the module with its settings classes."""
 
@@ -46,6 +47,7 @@ _UNITS = {
 }
 _COMMAND = "the command labelmesh"
 _MESH = "./mesh"
+_COMPOSE = "docker-compose.yml"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,14 @@ _OTHERS = (
         "How long a part may be silent before it is killed and started again; 0 leaves it alone.",
         "number, at least 0, s",
         "`30`",
+        False,
+        (_MESH,),
+    ),
+    Setting(
+        "LABELMESH_OTLP_HTTP_ENDPOINT",
+        "The collector of `LABELMESH_OTLP_ENDPOINT`, by OTLP over HTTP: where browsers' spans are passed on to.",
+        "host:port",
+        "none",
         False,
         (_MESH,),
     ),
@@ -141,7 +151,19 @@ def all_settings() -> list[Setting]:
         for each in settings_of(process).values():
             readers.setdefault((each.variable, each.summary, each.allowed, each.default, each.secret), []).append(process)
     settings = [Setting(*key, tuple(processes)) for key, processes in readers.items()]
-    return [*settings, *_of_the_command(), *_OTHERS]
+    return [*settings, *_of_the_command(), *_of_compose(), *_OTHERS]
+
+
+def _of_compose() -> list[Setting]:
+    """What .env.example says, but for what a service reads under the same name."""
+    settings, summary = [], ""
+    for line in (Path(__file__).resolve().parent.parent / ".env.example").read_text().splitlines():
+        if found := re.fullmatch(r"#(LABELMESH_\w+)=(.*)", line):
+            settings.append(Setting(found[1], summary, "text", f"`{found[2]}`" if found[2] else "none", False, (_COMPOSE,)))
+        elif line.startswith("# "):
+            summary = line.removeprefix("# ").strip()
+    known = {setting.variable for process in PROCESSES for setting in settings_of(process).values()}
+    return [setting for setting in settings if setting.variable not in known]
 
 
 def page() -> str:
@@ -158,7 +180,7 @@ def page() -> str:
 
 def _place(readers: tuple[str, ...]) -> tuple[int, list[int]]:
     """What many read comes first, then in the order of the processes."""
-    order = [*PROCESSES, _COMMAND, _MESH]
+    order = [*PROCESSES, _COMMAND, _MESH, _COMPOSE]
     return -len(readers), [order.index(reader) if reader in order else len(order) for reader in readers]
 
 

@@ -4,7 +4,8 @@ No line holds a name, an e-mail address, a caller's network address, a token, a 
 says of a caller is the id of an account or an API key: random, with no meaning but in auth's own database, and what an operator needs to
 find whose calls fail. So that this also holds for what others write:
 
-- A message of another package is written without what it fills in, which may be an address with its signature.
+- A message of another package is written up to its first colon and without what it fills in, which may be an address with its signature
+  or the text of an exception.
 - An exception is written as where it came from and of what kind it is, without its text, which may quote a row or a message.
 
 At the level "debug", which is for development, both are written whole.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
 from types import TracebackType
@@ -23,6 +25,7 @@ from labelmesh_chassis.calls import current_call
 from labelmesh_chassis.errors import MeshError
 from labelmesh_chassis.tracing import current_ids
 
+_log = logging.getLogger(__name__)
 # Of our own packages. What these write is known.
 _OURS = ("labelmesh_", "__main__")
 # Of an exception, the newest ones.
@@ -43,7 +46,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,
-            "message": record.getMessage() if self._whole or record.name.startswith(_OURS) else str(record.msg),
+            "message": record.getMessage() if self._whole or record.name.startswith(_OURS) else str(record.msg).partition(":")[0],
         }
         call = current_call.get()
         if call is not None and call.request_id:
@@ -66,20 +69,42 @@ class JsonFormatter(logging.Formatter):
 
 def _described(failure: BaseException) -> list[str]:
     """Innermost cause first, as Python writes it, without texts."""
-    cause = failure.__cause__ or (None if failure.__suppress_context__ else failure.__context__)
-    lines = [*_described(cause), ""] if cause is not None else []
-    lines += [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(failure.__traceback__)[-_MOST_FRAMES:]]
-    reason = failure.reason if isinstance(failure, MeshError) else getattr(failure, "pgcode", None)
-    return [*lines, f"{type(failure).__module__}.{type(failure).__qualname__}{f' ({reason})' if reason else ''}"]
+    chain: list[BaseException] = []
+    cause: BaseException | None = failure
+    # An error that is raised from itself is its own cause.
+    while cause is not None and not any(cause is known for known in chain):
+        chain.append(cause)
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return [line for found in reversed(chain) for line in _described_alone(found)]
+
+
+def _described_alone(failure: BaseException) -> list[str]:
+    frames = traceback.extract_tb(failure.__traceback__)[-_MOST_FRAMES:]
+    # SQLAlchemy wraps the driver's error, which has Postgres' code.
+    reason = failure.reason if isinstance(failure, MeshError) else getattr(getattr(failure, "orig", failure), "pgcode", None)
+    kind = f"{type(failure).__module__}.{type(failure).__qualname__}{f' ({reason})' if reason else ''}"
+    return [*(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames), kind]
 
 
 def configure_logging(service: str, level: str) -> None:
-    """Sends every log of this process to standard error as JSON. For `__main__` alone."""
+    """Sends every log of this process to standard error as JSON, also what Python itself would write there. For `__main__` alone."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service, whole=level == "debug"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # One line a migration step or a new connection says nothing to those who operate the service.
-    for noisy in ("alembic", "urllib3"):
+    for noisy in ("alembic", "urllib3", "labelmesh_chassis.pools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    threading.excepthook = _thread_ended
+    sys.unraisablehook = _not_raised
+
+
+def _thread_ended(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
+        _log.error("a thread ended by a fault of ours", exc_info=found.exc_value)
+
+
+def _not_raised(found: sys.UnraisableHookArgs) -> None:
+    """Of what is cleared away: there is nobody to raise it to."""
+    _log.error("an exception could not be raised", exc_info=found.exc_value)

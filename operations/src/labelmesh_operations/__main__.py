@@ -135,6 +135,7 @@ def _verify(options: argparse.Namespace, progress: Progress) -> int:
 
 def _restore(options: argparse.Namespace, progress: Progress) -> int:
     target = target_of(options.target)
+    target.check()
     destination = Destination(_databases(), _bucket(), options.models, options.served_models, options.attached_to)
     wishes = Wishes(force=options.force, verify=not options.no_verify, keep_signing_keys=options.keep_signing_keys)
     backup = chosen_backup(target, options.backup)

@@ -92,7 +92,7 @@ def read_manifest(target: Target, backup: str) -> Manifest:
     try:
         content = target.read(manifest_name(backup))
     except ObjectMissing:
-        raise OperationError(f"There is no backup {backup} in {target.where}.") from None
+        raise OperationError(f"There is no backup {backup} in {target.where}: its manifest.json is missing.") from None
     try:
         known = json.loads(content)
         number, digest = known["format"], known.pop("sha256")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -304,6 +305,7 @@ def _folders(wanted: Path | None) -> Iterator[Path]:
         yield from sorted(Path(place).glob("pginstall*/bin"), reverse=True)
 
 
+@functools.cache
 def major_version(program: Path) -> int | None:
     """Of pg_dump or pg_restore; None where it does not run."""
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from labelmesh_operations import modelfolder
 from labelmesh_operations.catalog import Entry
 from labelmesh_operations.copying import at_once
-from labelmesh_operations.errors import Busy, Damaged, NotEmpty, OperationError, spoken
+from labelmesh_operations.errors import Busy, Damaged, Denied, NotEmpty, OperationError, spoken
 from labelmesh_operations.hashing import HashingReader, drain
 from labelmesh_operations.manifest import DatabaseDump, Manifest, read_manifest
 from labelmesh_operations.postgres import ServiceDatabase, find_binaries
@@ -71,6 +71,20 @@ def restore(target: Target, backup: str, destination: Destination, wishes: Wishe
     Raises NotEmpty (nothing was changed), Busy while services are connected, Damaged where the comparison finds a difference.
     """
     target.check()
+    with _locked(target):
+        return _restore(target, backup, destination, wishes, progress)
+
+
+@contextmanager
+def _locked(target: Target) -> Iterator[None]:
+    """Keeps a backup's --keep from removing what is read here; where this account may only read, nobody is kept away."""
+    with ExitStack() as stack:
+        with suppress(Denied):
+            stack.enter_context(target.lock())
+        yield
+
+
+def _restore(target: Target, backup: str, destination: Destination, wishes: Wishes, progress: Progress) -> list[Compared]:
     # First what takes no time: a person should not wait an hour for a refusal.
     _refuse_users(destination)
     _refuse_older_servers(read_manifest(target, backup), destination)

@@ -29,7 +29,7 @@ class Bucket:
     def __init__(self, endpoint: str, access_key: str, secret_key: str, name: str, *, region: str, secure: bool) -> None:
         self.name = name
         self.where = f"s3://{name} at {endpoint}"
-        retries = urllib3.Retry(total=4, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
+        retries = urllib3.Retry(total=4, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504], allowed_methods=None)
         http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=retries, maxsize=32)
         self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, region=region, secure=secure, http_client=http)
 

@@ -241,6 +241,7 @@ class BucketTarget(Target):
     def lock(self) -> Iterator[None]:
         """An object that is renewed while the command runs. One of a killed command ends by itself after ten minutes."""
         me = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._bucket.ensure()
         holder = self._holder()
         if holder is not None and holder != me:
             raise Busy(f"Another command ({holder}) works on the backups in {self.where}; if it was killed, its lock ends in ten minutes.")

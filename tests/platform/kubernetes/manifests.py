@@ -28,6 +28,7 @@ _AFTER: Mapping[str, Sequence[str]] = {
     "cnpg-backup": ("cnpg",),
     "cnpg-monitoring": ("cnpg",),
     "gpu": ("models-from-objects",),
+    "modelserver-python": ("models-from-objects",),
 }
 # What the overlay of production leaves to the place.
 _REST = ("monitoring", "cnpg-monitoring", "gpu")
@@ -49,6 +50,7 @@ def combinations() -> dict[str, tuple[str, tuple[str, ...]]]:
         "prod": ("overlays/prod", ()),
         "dev+monitoring+mtls": ("overlays/dev", tuple(name for name in ("monitoring", "mtls") if name in there)),
         "prod+rest": ("overlays/prod", tuple(name for name in _REST if name in there)),
+        "dev+python": ("overlays/dev", ("modelserver-python",)),
         "managed": ("base", tuple(name for name in managed if name in there)),
     }
 

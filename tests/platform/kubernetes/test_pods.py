@@ -7,6 +7,7 @@ import tomllib
 from typing import Any
 
 import pytest
+from labelmesh_modelserver.flags import parse
 
 from tests.platform.kubernetes.manifests import (
     HOUSE,
@@ -187,6 +188,19 @@ def test_the_gateway_has_the_time_to_drain() -> None:
         assert pod_of(workload)["spec"]["terminationGracePeriodSeconds"] >= _pause(workload) + 10
 
 
+def test_the_model_server_s_flags_are_flags() -> None:
+    """Ours takes those of TensorFlow Serving, so it knows which there are; only the address to listen on is said by ours alone."""
+    for made in all_builds():
+        container = main_container(made.one("Deployment", "modelserver"))
+        flags = parse(container["args"])
+        ours = container["image"].startswith("labelmesh/")
+        assert flags.host == ("0.0.0.0" if ours else "127.0.0.1")
+        assert ("command" in container) != ours
+        assert flags.model_config_file_poll_wait_seconds > 0
+        assert ours or (flags.port, flags.rest_api_port) == (8500, 8501)
+        assert ours or "--enable_grpc_healthcheck_service" in flags.ignored, "its probes ask gRPC's health"
+
+
 def test_nobody_is_connected_to_a_model_server_that_is_told_to_end() -> None:
     for made in all_builds():
         workload = made.one("Deployment", "modelserver")
@@ -196,7 +210,8 @@ def test_nobody_is_connected_to_a_model_server_that_is_told_to_end() -> None:
         oldest = float(ages["grpc.max_connection_age_ms"]) * 1.1 / 1000
         longest_call = float(ages["grpc.max_connection_age_grace_ms"]) / 1000
         assert _pause(workload) >= oldest + 10
-        assert pod_of(workload)["spec"]["terminationGracePeriodSeconds"] >= oldest + longest_call + 10
+        drain = float(flags.get("drain_seconds", 0))
+        assert pod_of(workload)["spec"]["terminationGracePeriodSeconds"] >= max(oldest + longest_call, _pause(workload) + drain) + 10
 
 
 def test_a_roll_out_takes_no_replica_away_before_the_next_is_there() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.platform.workflows.programs import GITHUB, HOUSE, run
 from tests.platform.workflows.workflow import ACTIONS, WORKFLOWS, jobs, read, scripts, steps
@@ -76,6 +78,8 @@ def test_what_is_not_ours_is_named_by_commit_and_by_one_only() -> None:
             action, _, commit = used.partition("@")
             commits.setdefault("/".join(action.split("/")[:2]), set()).add(commit + rest)
     assert {action: found for action, found in commits.items() if len(found) > 1} == {}
+    told = re.findall(r"^\| (\S+) \| (v\S+) \| `(\w+)` \|$", (HOUSE / "docs" / "contributing.md").read_text(), re.MULTILINE)
+    assert {action: {f"{commit} # {version}"} for action, version, commit in told} == commits
 
 
 def test_nothing_is_permitted_but_what_a_job_says_and_few_may_write() -> None:
@@ -144,6 +148,14 @@ def test_ci_has_passed_only_when_every_job_has() -> None:
     assert ci["passed"]["if"] == "always()"
 
 
+def test_the_kubernetes_manifests_name_the_version_that_a_release_is_held_to() -> None:
+    version = tomllib.loads((HOUSE / "services" / "auth" / "pyproject.toml").read_text())["project"]["version"]
+    base = yaml.safe_load((HOUSE / "k8s" / "base" / "kustomization.yaml").read_text())
+    ours = {image["name"]: image["newTag"] for image in base["images"] if image["name"].startswith("labelmesh/")}
+    assert ours
+    assert set(ours.values()) == {version}
+
+
 def test_images_are_built_from_what_the_recipe_knows() -> None:
     images = json.loads((HOUSE / "images" / "images.json").read_text())
     stages = set(re.findall(r"^FROM .* AS (\S+)", (HOUSE / "images" / "Dockerfile").read_text(), re.MULTILINE))
@@ -155,7 +167,7 @@ def test_images_are_built_from_what_the_recipe_knows() -> None:
     assert len(recipes) == 2
     for recipe in recipes:
         assert recipe["file"] == "images/Dockerfile"
-        assert {line.partition("=")[0] for line in recipe["build-args"].split()} <= arguments
+        assert {line.partition("=")[0] for line in recipe["build-args"].splitlines()} <= arguments
     # What is pushed is what was scanned, with what tells of it.
     same = ("context", "file", "target", "platforms")
     assert [recipes[0][name] for name in same] == [recipes[1][name] for name in same]

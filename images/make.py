@@ -129,7 +129,8 @@ def page() -> None:
         shutil.copytree(NPM_PACKAGES, "/tmp/npm")
         npm += ["--offline", "--cache", "/tmp/npm"]
     path = {"PATH": f"{web}/node_modules/.bin:/usr/local/bin:/usr/bin:/bin", "PYTHON": str(TOOLS / "bin" / "python")}
-    subprocess.run([*npm, "ci", "--ignore-scripts"], cwd=web, env=os.environ | path, check=True)
+    # Not `npm ci`: it refuses a lock that lacks native packages of other platforms, which not every registry carries.
+    subprocess.run([*npm, "install", "--no-save", "--ignore-scripts"], cwd=web, env=os.environ | path, check=True)
     for step in (["node", "scripts/gen.mjs"], ["tsc", "--noEmit"], ["vite", "build"]):
         subprocess.run(step, cwd=web, env=os.environ | path, check=True)
 

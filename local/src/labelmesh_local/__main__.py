@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     backup_parser = commands.add_parser("backup", help="back up everything, while it runs or not")
     backup_parser.add_argument("folder", nargs="?", help="a folder, or s3://BUCKET/PREFIX; by default backups/ beside the data")
     backup_parser.add_argument("--keep", type=int, metavar="N", help="afterwards remove all but the newest N")
+    backup_parser.add_argument("--metrics-file", metavar="FILE", help="for node exporter's textfile collector")
     restore_parser = commands.add_parser("restore", help="restore a backup into a home without data, and compare")
     restore_parser.add_argument("folder", help="where the backups lie")
     restore_parser.add_argument("--backup", metavar="ID", help="which; by default the newest")
@@ -66,7 +67,7 @@ def _run(arguments: list[str]) -> int:
     if options.command == "logs":
         return commands.logs(home, options.part, follow=options.follow, lines=options.lines)
     if options.command == "backup":
-        return backups.backup(home, options.folder, keep=options.keep)
+        return backups.backup(home, options.folder, keep=options.keep, metrics_file=options.metrics_file)
     if options.command == "restore":
         return backups.restore(home, options.folder, backup=options.backup, force=options.force)
     return commands.reset(home, yes=options.yes)

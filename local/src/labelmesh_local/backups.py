@@ -33,13 +33,14 @@ class _Storage:
     s3_port: int
 
 
-def backup(home: Home, folder: str | None, *, keep: int | None = None) -> int:
+def backup(home: Home, folder: str | None, *, keep: int | None = None, metrics_file: str | None = None) -> int:
     """Backs up the mesh, running or not, to `folder` (by default backups/ beside the data). The operations' exit status."""
     if not home.secrets.exists():
         raise LocalError(f"There is no data in {home.root}.")
     target = folder or str(home.root / "backups")
     arguments = ["backup", "--to", target, "--models", str(home.models)]
     arguments += ["--keep", str(keep)] if keep is not None else []
+    arguments += ["--metrics-file", metrics_file] if metrics_file is not None else []
     for name in _ATTACHED:
         if (home.data / name).exists():
             arguments += ["--attach", f"{name}={home.data / name}"]

@@ -10,14 +10,19 @@ from pathlib import Path
 
 
 class Console:
-    """Prints lines; keeps them in `log` too, except secrets. Goes on silently when nobody listens any more."""
+    """Prints lines; keeps them in `log` too, except secrets. Goes on silently when nobody listens any more.
 
-    def __init__(self, log: Path | None = None) -> None:
+    `kept`: what is printed is kept somewhere, as in a journal, so that secrets are not printed either.
+    """
+
+    def __init__(self, log: Path | None = None, *, kept: bool = False) -> None:
         self._log = log
+        self._kept = kept
 
     def say(self, text: str = "", *, secret: bool = False) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            print(text, flush=True)
+        if not (secret and self._kept):
+            with contextlib.suppress(OSError, ValueError):
+                print(text, flush=True)
         if self._log is not None and not secret and text:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             with contextlib.suppress(OSError), self._log.open("a") as file:

@@ -165,10 +165,11 @@ class Supervisor:
 
     # --- running ---
 
-    def run(self, meanwhile: Callable[[], bool] = lambda: False) -> None:
-        """Keeps the parts running until a signal comes. `meanwhile` is called again and again while it returns True."""
+    def run(self, meanwhile: Callable[[], bool] = lambda: False, alive: Callable[[], None] = lambda: None) -> None:
+        """Keeps the parts running until a signal comes. `meanwhile` is called again and again while it returns True, `alive` always."""
         busy = True
         while not self._signals.stops:
+            alive()
             self._tick()
             self._keep_house()
             busy = busy and meanwhile()

@@ -17,6 +17,7 @@ from labelmesh_local.lock import MeshLock
 from labelmesh_local.models import why_tensorflow_cannot_run
 from labelmesh_local.parts import Plan, make_parts
 from labelmesh_local.ports import is_taken, listener, next_free
+from labelmesh_local.servicemanager import ServiceManager
 from labelmesh_local.state import MeshState, running_mesh
 from labelmesh_local.supervisor import Signals, Stopped, Supervisor
 
@@ -51,7 +52,8 @@ def up(home: Home, house: Path, wishes: Wishes, *, detached: bool = False) -> in
 
 
 def _up_alone(home: Home, house: Path, wishes: Wishes, *, detached: bool, began: float) -> int:
-    console = Console(home.log("mesh"))
+    manager = ServiceManager.from_environment()
+    console = Console(home.log("mesh"), kept=manager.is_there)
     signals = Signals()
     left_over = MeshState.load(home.state)
     if left_over is not None and left_over.phase != "stopping":
@@ -73,6 +75,7 @@ def _up_alone(home: Home, house: Path, wishes: Wishes, *, detached: bool, began:
             state.start_seconds = round(time.monotonic() - began, 3)
             state.save(home.state)
             _greet(console, state, home, demo=wishes.demo, new_admin=new_admin)
+            manager.ready(f"At {state.address}")
             someone_waits = detached
 
             def meanwhile() -> bool:
@@ -83,13 +86,14 @@ def _up_alone(home: Home, house: Path, wishes: Wishes, *, detached: bool, began:
                     console.close()
                 return busy
 
-            supervisor.run(meanwhile)
+            supervisor.run(meanwhile, manager.alive)
         except Stopped:
             pass
         except LocalError:
             if not signals.stops:  # else a helper was stopped by the same Ctrl-C
                 raise
     finally:
+        manager.stopping()
         console.say("Stopping ...")
         first_start.stop()
         supervisor.stop()

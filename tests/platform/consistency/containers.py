@@ -28,6 +28,8 @@ _ROLES = {
     "demo-training": "client",
     "labelmesh": "client",
     "modelserver-gpu": "modelserver",
+    "gateway-config": "gateway",
+    "gateway-tend": "gateway",
 }
 
 

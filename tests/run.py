@@ -22,6 +22,7 @@ WEB = HOUSE / "web"
 SCRIPTS = Path(sys.executable).parent
 SUITES = ("lint", "types", "web", "unit", "platform", "integration", "e2e")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PROMETHEUS = HOUSE / ".labelmesh" / "prometheus"
 _NO_TESTS = 5
 
 
@@ -123,6 +124,18 @@ def _browser_is_wanted() -> bool:
     return any("playwright" in path.read_text() for path in (HOUSE / "tests" / "e2e").rglob("*.py"))
 
 
+def _with_apt(title: str, commands: Sequence[Sequence[str]], folder: Path = HOUSE) -> Outcome:
+    """Runs commands one after another, the first that fails is the last; their output is shown only then."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    began = time.monotonic()
+    for command in commands:
+        done = subprocess.run(list(command), cwd=folder, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode != 0:
+            print(done.stdout[-2000:] + done.stderr[-2000:], flush=True)
+            return Outcome("install", title, False, time.monotonic() - began)
+    return Outcome("install", title, True, time.monotonic() - began)
+
+
 def install_chromium() -> Outcome | None:
     """Installs Debian's Chromium where a test needs it, nobody has it, and we may; None if there is nothing to do."""
     if chromium() or not _browser_is_wanted():
@@ -132,23 +145,45 @@ def install_chromium() -> Outcome | None:
         print(
             "\nThe browser tests need Chromium: install it (Debian, Ubuntu: sudo apt-get install chromium) and run this again.", flush=True
         )
-        return Outcome("e2e", "chromium is missing", False, 0.0)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    print("\n-- e2e: installing Chromium with apt-get", flush=True)
-    began = time.monotonic()
-    passed = True
-    for command in ([apt, "update"], [apt, "install", "-y", "--no-install-recommends", "chromium"]):
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode != 0:
-            print(done.stdout[-2000:] + done.stderr[-2000:], flush=True)
-            passed = False
-            break
-    return Outcome("e2e", "install chromium", passed, time.monotonic() - began)
+        return Outcome("install", "chromium is missing", False, 0.0)
+    print("\n-- install: Chromium with apt-get", flush=True)
+    return _with_apt("chromium", [[apt, "update"], [apt, "install", "-y", "--no-install-recommends", "chromium"]])
+
+
+def prometheus_is_here() -> bool:
+    """Whether this machine has Prometheus and promtool, or a run before has unpacked them."""
+    places = os.pathsep.join([str(PROMETHEUS / "usr" / "bin"), os.environ.get("PATH", "")])
+    return all(shutil.which(name, path=places) for name in ("prometheus", "promtool"))
+
+
+def fetch_prometheus() -> Outcome | None:
+    """Unpacks Debian's package into .labelmesh, where no service of it is started; that needs no rights. None if there is nothing to do."""
+    if prometheus_is_here():
+        return None
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
+    if apt is None or dpkg is None:
+        print("\nThe tests of alerts and dashboards need prometheus and promtool: install them and run this again.", flush=True)
+        return Outcome("install", "prometheus is missing", False, 0.0)
+    print("\n-- install: Debian's Prometheus, unpacked into .labelmesh", flush=True)
+    shutil.rmtree(PROMETHEUS, ignore_errors=True)
+    PROMETHEUS.mkdir(parents=True)
+    commands = [[apt, "download", "prometheus"], ["sh", "-c", f"{dpkg} -x prometheus_*.deb . && rm prometheus_*.deb"]]
+    if os.geteuid() == 0:
+        commands = [[apt, "update"], *commands]
+    done = _with_apt("prometheus", commands, PROMETHEUS)
+    if not done.passed:
+        print("\nInstall the package prometheus (sudo apt-get update; sudo apt-get install prometheus) and run this again.", flush=True)
+    return done
+
+
+def platform(arguments: Sequence[str]) -> list[Outcome]:
+    fetched = fetch_prometheus()
+    return [*([fetched] if fetched is not None else []), *_pytest("platform", "-n", "2")(arguments)]
 
 
 def e2e(arguments: Sequence[str]) -> list[Outcome]:
-    installed = install_chromium()
-    return [*([installed] if installed is not None else []), *_pytest("e2e")(arguments)]
+    installed = [outcome for outcome in (install_chromium(), fetch_prometheus()) if outcome is not None]
+    return [*installed, *_pytest("e2e")(arguments)]
 
 
 RUN: dict[str, Callable[[Sequence[str]], list[Outcome]]] = {
@@ -156,7 +191,7 @@ RUN: dict[str, Callable[[Sequence[str]], list[Outcome]]] = {
     "types": types,
     "web": web,
     "unit": _pytest("unit", "-n", "2"),
-    "platform": _pytest("platform", "-n", "2"),
+    "platform": platform,
     # A file is run by one worker: its tests may share what it started.
     "integration": _pytest("integration", "-n", "2", "--dist", "loadfile"),
     "e2e": e2e,

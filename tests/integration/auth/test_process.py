@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -109,3 +110,28 @@ def test_another_encryption_key_is_a_sentence_not_a_traceback(environment: Envir
     refused = run({**environment, "LABELMESH_KEY_ENCRYPTION_KEY": base64.b64encode(bytes(32)).decode()}, "serve")
     assert refused.returncode == 1, refused.stderr
     assert "LABELMESH_KEY_ENCRYPTION_KEY" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_process_that_shall_not_migrate_waits_for_somebody_who_does(environment: Environment, tmp_path: Path) -> None:
+    secret = tmp_path / "labelmesh_database_url"
+    secret.write_text(environment["LABELMESH_DATABASE_URL"])
+    rest = {name: value for name, value in environment.items() if name != "LABELMESH_DATABASE_URL"}
+    apart = {**rest, "LABELMESH_SECRETS_DIR": str(tmp_path), "LABELMESH_MIGRATE_AT_START": "false"}
+    serving = subprocess.Popen([sys.executable, "-m", "labelmesh_auth"], env=apart, stderr=subprocess.PIPE, text=True)
+    create = ("create-user", "--name", "ada", "--role", "annotator", "--password-stdin")
+    creating = subprocess.Popen(
+        [sys.executable, "-m", "labelmesh_auth", *create], env=apart, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert serving.stderr is not None
+        assert "waiting for the database's schema" in serving.stderr.readline()
+        assert creating.poll() is None
+        assert run(apart, "migrate").returncode == 0
+        made, _ = creating.communicate("violet-harbour-92\n", timeout=60)
+        assert made == "made the account ada (annotator)\n"
+        with grpc.insecure_channel(environment["LABELMESH_LISTEN"]) as channel:
+            grpc.channel_ready_future(channel).result(timeout=60)
+    finally:
+        for process in (serving, creating):
+            process.terminate()
+            process.communicate(timeout=30)

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from labelmesh_chassis.errors import MeshError
+from labelmesh_chassis.tracing import kind_of
 
 if TYPE_CHECKING:
     from labelmesh_chassis.database import Database
@@ -106,7 +107,7 @@ class Readings(Collector):
             found = tuple(self._look())
         except (MeshError, SQLAlchemyError) as failure:
             if not self._failed:
-                _log.warning("figures cannot be looked up", extra={"fields": {"figures": self._name, "error": str(failure)[:300]}})
+                _log.warning("figures cannot be looked up", extra={"fields": {"figures": self._name, "error": kind_of(failure)}})
             self._failed = True
             return
         self._found, self._found_at, self._failed = found, time.monotonic(), False

@@ -197,7 +197,12 @@ class MeshServer:
         self.stop()
 
     def stop(self, *, lead_s: float | None = None, drain_s: float | None = None) -> None:
-        """Reports not ready, gives balancers time to see it, refuses new calls, lets the others end, closes what was opened."""
+        """Reports not ready, gives balancers time to see it, refuses new calls, lets the others end, closes what was opened.
+
+        For `lead_s` seconds health is NOT_SERVING on every port and calls are served as ever: a balancer that goes by probes (Envoy) or by
+        endpoints (Kubernetes) may send some still. Then new calls are refused, and those being served have `drain_s` seconds; a stream
+        that lasts longer ends as UNAVAILABLE, and its caller calls again, elsewhere. Health is told to the end.
+        """
         if self._stopping.is_set():
             return
         self._stopping.set()

@@ -50,8 +50,18 @@ class ServiceSettings(BaseSettings):
     database_pool_size: int = Field(default=16, ge=1, le=200, description="Connections to the database per process.")
     worker_threads: int = Field(default=32, ge=2, le=500, description="Calls served at once per process.")
     default_deadline_s: float = Field(default=10, gt=0, le=600, description="Seconds a call may take when its caller set no deadline.")
-    drain_lead_s: float = Field(default=1, ge=0, le=60, description="Seconds between reporting not ready and refusing new calls at a stop.")
-    drain_s: float = Field(default=10, ge=0, le=600, description="Seconds that calls being served may take to end at a stop.")
+    drain_lead_s: float = Field(
+        default=1,
+        ge=0,
+        le=60,
+        description="Seconds at a stop for which health says NOT_SERVING and calls are still served; more than probes take to see it.",
+    )
+    drain_s: float = Field(
+        default=10,
+        ge=0,
+        le=600,
+        description="Seconds after that in which calls being served may end; what is closed behind them takes up to 15 more.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe log that is written.")
 
     migrate_at_start: bool = Field(

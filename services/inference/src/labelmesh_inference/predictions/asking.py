@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +10,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from labelmesh_chassis.cores import available_cores
 from labelmesh_chassis.deadlines import time_left
 from labelmesh_chassis.errors import DeadlineExceeded, InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
 
@@ -121,7 +121,7 @@ class Asking:
         self._sources = sources
         self._readers = readers
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
-        self._decoders = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(max(2, available_cores()), thread_name_prefix="decode")
 
     def close(self) -> None:
         """Ends its threads."""

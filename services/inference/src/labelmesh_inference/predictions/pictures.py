@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import struct
 import threading
 import warnings
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from labelmesh_chassis.cores import available_cores
 from labelmesh_chassis.errors import InvalidArgument, ResourceExhausted
 from PIL import Image, UnidentifiedImageError
 
@@ -68,7 +68,7 @@ class DecoderGate:
 
     def __init__(self, most_pixels: int = MAX_PIXELS, most_decoders: int = 0) -> None:
         self._most_pixels = most_pixels
-        self._most_decoders = most_decoders or max(2, os.cpu_count() or 2)
+        self._most_decoders = most_decoders or max(2, available_cores())
         self._pixels = 0
         self._decoders = 0
         self._changed = threading.Condition()

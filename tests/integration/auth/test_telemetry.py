@@ -51,15 +51,14 @@ def written() -> Iterator[io.StringIO]:
 def test_the_edges_check_is_a_part_of_the_edges_trace_down_to_its_statement(collector: Collector, start_auth: Callable[..., Auth]) -> None:
     auth = start_auth()
     credentials = auth.sign_in()
-    collector.forget()
     request = check_pb2.CheckRequest()
     request.attributes.request.http.path = READ
     request.attributes.request.http.headers.update(credentials)
     check: Any = auth._check
     check(request, metadata=(("traceparent", f"00-{TRACE}-{PARENT}-01"),), timeout=10)
     name = f"{CHECK_SERVICE}/Check"
-    spans = collector.wait_for(lambda found: any(span.name == name for span in found))
-    (served,) = [span for span in spans if span.name == name]
+    spans = collector.wait_for(lambda found: any((span.name, span.trace_id) == (name, TRACE) for span in found))
+    (served,) = [span for span in spans if (span.name, span.trace_id) == (name, TRACE)]
     assert (served.trace_id, served.parent_id, served.kind) == (TRACE, PARENT, "server")
     (asked,) = [span for span in spans if span.parent_id == served.span_id]
     text = str(asked.attributes["db.query.text"])

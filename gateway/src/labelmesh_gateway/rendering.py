@@ -21,8 +21,9 @@ PAGE_PATTERN = "/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?"
 MAX_SPANS_BYTES = 256 * 1024
 """What a page may send at once of the spans of its calls."""
 
-MAX_SPANS_PER_SECOND = 1024
-"""The most spans of its own that a thread of Envoy hands to the collector in a second; those beyond are dropped and counted."""
+MAX_SPANS_PER_EXPORT = 256
+MAX_EXPORTS_PER_SECOND = 8
+"""Together: the most spans of its own that an Envoy hands to the collector in a second. Those beyond are dropped."""
 
 HIDDEN_TAGS = (
     "http.url",
@@ -78,7 +79,8 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
         asked_by=classic.ASKED_BY,
         max_file_bytes=pages.MAX_FILE_BYTES,
         max_spans_bytes=MAX_SPANS_BYTES,
-        max_spans_per_second=MAX_SPANS_PER_SECOND,
+        max_spans_per_export=MAX_SPANS_PER_EXPORT,
+        max_exports_per_second=MAX_EXPORTS_PER_SECOND,
         hidden_tags=HIDDEN_TAGS,
     )
 

@@ -13,12 +13,12 @@ from grpc_status import rpc_status
 from labelmesh.auth.v1 import api_keys_pb2, api_keys_pb2_grpc, sessions_pb2, sessions_pb2_grpc
 from labelmesh.labeling.v1 import projects_pb2, projects_pb2_grpc
 
-from tests.e2e.edge.mesh import ANNOTATOR, EdgeMesh, bearer
+from tests.e2e.edge.mesh import ANNOTATOR, Door, EdgeMesh, bearer
 
 LIST = "/labelmesh.labeling.v1.ProjectService/ListProjects"
 
 
-def list_projects(edge: EdgeMesh, *metadata: tuple[str, str]) -> projects_pb2.ListProjectsResponse:
+def list_projects(edge: Door, *metadata: tuple[str, str]) -> projects_pb2.ListProjectsResponse:
     with edge.channel() as channel:
         stub = projects_pb2_grpc.ProjectServiceStub(channel)
         return stub.ListProjects(projects_pb2.ListProjectsRequest(), metadata=metadata, timeout=10)

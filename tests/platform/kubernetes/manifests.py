@@ -21,7 +21,7 @@ NAMESPACE = "labelmesh"
 SERVICES = ("auth", "labeling", "inference", "augment")
 
 Manifest = dict[str, Any]
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 # What a component builds upon; all others stand on the base alone.
 _AFTER: Mapping[str, Sequence[str]] = {
@@ -43,7 +43,7 @@ def combinations() -> dict[str, tuple[str, tuple[str, ...]]]:
     """What is looked at, by its name: a folder of k8s/, and the components put on it. Together they hold all that any component brings."""
     there = components()
     # A managed PostgreSQL, an S3 server outside.
-    managed = ("objects-outside", "models-from-objects", "autoscaling", "gateway-api")
+    managed = ("backup", "objects-outside", "models-from-objects", "autoscaling", "gateway-api")
     return {
         "base": ("base", ()),
         "dev": ("overlays/dev", ()),
@@ -51,6 +51,7 @@ def combinations() -> dict[str, tuple[str, tuple[str, ...]]]:
         "dev+monitoring+mtls": ("overlays/dev", tuple(name for name in ("monitoring", "mtls") if name in there)),
         "prod+rest": ("overlays/prod", tuple(name for name in _REST if name in there)),
         "dev+python": ("overlays/dev", ("modelserver-python",)),
+        "backup+cnpg": ("base", ("backup", "cnpg")),
         "managed": ("base", tuple(name for name in managed if name in there)),
     }
 
@@ -132,7 +133,8 @@ def title(where: str, manifest: Manifest) -> str:
 
 def pod_of(workload: Manifest) -> Manifest:
     """The pod's template: metadata and spec."""
-    template: Manifest = workload["spec"]["template"]
+    job: Manifest = workload["spec"]["jobTemplate"] if workload["kind"] == "CronJob" else workload
+    template: Manifest = job["spec"]["template"]
     return template
 
 

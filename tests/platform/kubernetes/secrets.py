@@ -22,6 +22,11 @@ def secrets_wanted(made: Build) -> dict[str, set[str]]:
     return wanted
 
 
+def secrets_of(workload: Manifest) -> set[str]:
+    """The names of the secrets that a workload's pods see."""
+    return {name for volume in pod_of(workload)["spec"].get("volumes", []) for name, _ in _of_volume(volume)}
+
+
 def _of_volume(volume: Manifest) -> Iterator[tuple[str, list[Manifest]]]:
     if "secret" in volume:
         yield volume["secret"]["secretName"], volume["secret"].get("items", [])

@@ -25,9 +25,10 @@ from tests.platform.kubernetes.manifests import (
     build,
     containers_of,
     main_container,
+    pod_of,
     settings_of,
 )
-from tests.platform.kubernetes.secrets import secrets_wanted
+from tests.platform.kubernetes.secrets import secrets_of, secrets_wanted
 
 PATH = f"{PROGRAMS}:{os.environ['PATH']}"
 
@@ -132,6 +133,23 @@ def test_the_s3_server_lets_in_whom_the_secret_names(tmp_path: Path) -> None:
     container = main_container(build("dev").one("StatefulSet", "objects"))
     starting = containers_of(build("dev").one("StatefulSet", "objects"))[0]
     assert f"-s3.config={starting['command'][-1]}" in container["args"]
+
+
+def test_whoever_speaks_with_cloudnativepg_can_check_its_certificate() -> None:
+    made = build("backup+cnpg")
+    clients = [workload for workload in made.workloads() if any(name.endswith("-database") for name in secrets_of(workload))]
+    assert len(clients) == 9
+    for workload in clients:
+        (volume,) = [
+            volume for volume in pod_of(workload)["spec"]["volumes"] if volume.get("secret", {}).get("secretName") == "postgres-ca"
+        ]
+        # Its key stays where it is.
+        assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+        (mount,) = [mount for mount in main_container(workload)["volumeMounts"] if mount["name"] == volume["name"]]
+        assert mount["mountPath"] == "/run/secrets/postgres"
+    for external in build("prod").of("ExternalSecret"):
+        url = external["spec"]["target"].get("template", {}).get("data", {}).get("labelmesh_database_url", "")
+        assert not url or url.endswith("?sslmode=verify-full&sslrootcert=/run/secrets/postgres/ca.crt")
 
 
 def test_postgresql_has_connections_for_all_pools_at_once() -> None:

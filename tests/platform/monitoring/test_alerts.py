@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from monitoring.boards import ALL
 from tests.support.prometheus import HOUSE, RULES, program, rules_for_tests
 
 HERE = Path(__file__).parent
@@ -70,3 +71,17 @@ def test_every_alert_is_tried_with_what_makes_it_fire_and_with_what_does_not() -
                 if any(set(expected["exp_labels"]) - {"severity"} for expected in tried["exp_alerts"]):
                     silent.add(tried["alertname"])
     assert fires == silent == set(_alerts())
+
+
+def test_settings_that_the_runbook_names_exist() -> None:
+    named = set(re.findall(r"LABELMESH_[A-Z0-9_]+", RUNBOOK.read_text()))
+    assert named and named <= set(re.findall(r"LABELMESH_[A-Z0-9_]+", (HOUSE / "docs" / "settings.md").read_text()))
+
+
+def test_dashboards_and_panels_that_the_runbook_names_exist() -> None:
+    titles = {panel.title for board in ALL for row in board.rows for panel in row.panels}
+    text = " ".join(RUNBOOK.read_text().split())
+    named = set(re.findall(r"(?<![*\w])\*([A-Z][^*]+)\*(?!\*)", text))
+    assert named and named <= titles
+    boards = {board.title for board in ALL}
+    assert set(re.findall(r'"(labelmesh [^"]+)"', text)) <= boards

@@ -14,4 +14,4 @@ if __name__ == "__main__":
         sys.exit(0)
     os.environ.setdefault("LABELMESH_USER", "admin")
     os.environ.setdefault("LABELMESH_PASSWORD", Path("/run/secrets/admin/password").read_text().strip())
-    sys.exit(run())
+    run()

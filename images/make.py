@@ -31,8 +31,8 @@ NPM_PACKAGES = Path("/packages/npm")
 """The same for npm: a cache of it."""
 PLACE = Path("/opt/labelmesh")
 
-DISTRIBUTIONS = ("protos", "services/chassis", "services/auth", "services/labeling", "services/inference", "services/augment")
-DISTRIBUTIONS += ("services/modelserver", "client", "training", "gateway", "operations")
+_SERVICES = ("chassis", "auth", "labeling", "inference", "augment", "modelserver")
+DISTRIBUTIONS = ("protos", *(f"services/{name}" for name in _SERVICES), "client", "training", "gateway", "operations")
 
 # What no program of ours opens at run time: tests, stubs for type checkers, sources and headers for compilers, static libraries.
 USELESS_SUFFIXES = frozenset({".pyi", ".pyx", ".pxd", ".pxi", ".a", ".c", ".cc", ".cpp", ".h", ".hpp", ".f90", ".proto"})
@@ -40,7 +40,6 @@ USELESS_FOLDERS = frozenset({"tests", "testing_data", "__pycache__"})
 USELESS_PATHS = (
     "numpy/_core/include",
     "numpy/_core/lib",
-    "numpy/f2py",
     "tensorflow/include",
     "tensorflow/python/integration_testing",
     "cv2/data/*.xml",  # faces and licence plates

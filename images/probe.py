@@ -30,8 +30,8 @@ def field(name: bytes, value: bytes) -> bytes:
 
 def request(authority: bytes) -> bytes:
     """Everything that the client has to say: preface, settings, headers and an empty HealthCheckRequest."""
-    headers = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/grpc.health.v1.Health/Check"), (b":authority", authority))
-    headers += ((b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"grpc-timeout", b"3S"))
+    headers = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/grpc.health.v1.Health/Check"), (b":authority", authority)]
+    headers += [(b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"grpc-timeout", b"3S")]
     block = b"".join(field(name, value) for name, value in headers)
     head = frame(SETTINGS, 0, 0, b"") + frame(HEADERS, END_HEADERS, 1, block)
     return PREFACE + head + frame(DATA, END_STREAM, 1, b"\x00\x00\x00\x00\x00")

@@ -33,8 +33,15 @@ _MORE_LIBRARIES = (
     "libresolv.so.2",
 )
 """What compiled packages may ask for beside what Python itself needs."""
-_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/nsswitch.conf", "/etc/os-release", "/etc/debian_version", "/etc/ld.so.conf")
-_FILES += ("/usr/lib/os-release", "/etc/protocols", "/etc/services")
+_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/debian_version",
+    "/usr/lib/os-release",
+    "/etc/protocols",
+    "/etc/services",
+)
 
 
 @dataclass(frozen=True)

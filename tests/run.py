@@ -2,6 +2,8 @@
 
 Suites: lint (ruff, import rules, protos, web), types (mypy --strict, tsc), web (its unit tests), unit,
 platform (manifests, images' recipes, rules, workflows), integration, e2e. None or `all`: everything.
+
+Only when asked for: containers, or --containers (the images built and docker-compose.yml run, as root, by Debian's docker).
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ def _python_sources() -> list[str]:
         HOUSE / "local" / "setup",
         HOUSE / "tests",
         HOUSE / "benchmarks",
+        HOUSE / "images",
+        HOUSE / "compose",
         HOUSE / "docs",
         HOUSE / "protos" / "generate.py",
         HOUSE / "mesh",
@@ -195,6 +199,8 @@ RUN: dict[str, Callable[[Sequence[str]], list[Outcome]]] = {
     # A file is run by one worker: its tests may share what it started.
     "integration": _pytest("integration", "-n", "2", "--dist", "loadfile"),
     "e2e": e2e,
+    # One after another: they share one engine and one mesh.
+    "containers": _pytest("containers"),
 }
 
 
@@ -221,7 +227,8 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> tuple[list[str], boo
 
 def main(arguments: Sequence[str]) -> int:
     """Runs what the arguments name; 0 if everything passed."""
-    names = list(dict.fromkeys(argument for argument in arguments if argument in (*SUITES, "all")))
+    arguments = ["containers" if argument == "--containers" else argument for argument in arguments]
+    names = list(dict.fromkeys(argument for argument in arguments if argument in (*SUITES, "containers", "all")))
     rest = [argument for argument in arguments if argument not in names]
     if not names or "all" in names:
         # `./mesh test tests/unit/auth` means these tests, not every tool.

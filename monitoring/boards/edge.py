@@ -38,8 +38,8 @@ BOARD = Board(
                     "A second, as the edge counts them.",
                     "reqps",
                     Query(
-                        rate("envoy_cluster_grpc_total", "envoy_grpc_bridge_service"),
-                        "{{envoy_grpc_bridge_service}}",
+                        rate("envoy_cluster_grpc_total", "edge_service"),
+                        "{{edge_service}}",
                     ),
                 ),
                 graph(

@@ -64,7 +64,7 @@ def test_prometheus_asks_every_part_under_the_job_that_rules_go_by() -> None:
 
 
 def test_rules_leave_out_the_methods_that_are_streams_and_no_others() -> None:
-    found = set(re.findall(r'envoy_grpc_bridge_method!~"([^"]+)"', (HOUSE / RULES).read_text()))
+    found = set(re.findall(r'edge_method!~"([^"]+)"', (HOUSE / RULES).read_text()))
     assert len(found) == 1
     left_out = re.compile(found.pop())
     for file in CONTRACT:

@@ -9,6 +9,7 @@ from labelmesh_local.objects import S3Server
 from labelmesh_local.postgres import Postgres
 
 from tests.e2e.edge.mesh import EdgeMesh
+from tests.e2e.edge.secured import SecuredServices
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,14 @@ def edge(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, s3_server
 def token(edge: EdgeMesh) -> str:
     """A new session of an admin."""
     return edge.sign_in()
+
+
+@pytest.fixture(scope="session")
+def secured(edge: EdgeMesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredServices]:
+    """Services of the same edge that check certificates, beside those that do not."""
+    services = SecuredServices(edge, tmp_path_factory.mktemp("secured"))
+    try:
+        services.start()
+        yield services
+    finally:
+        services.stop()

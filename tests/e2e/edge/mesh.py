@@ -181,7 +181,8 @@ class EdgeMesh(Door):
             "LABELMESH_FETCH_NETWORKS": f"{PICTURE_HOST}/32",
             "LABELMESH_FETCH_PORTS": ",".join(map(str, (80, 443, self.picture_port))),
         }
-        self._auth_environment = auth
+        self.auth_environment = auth
+        self.labeling_environment = labeling
         self.auth = [Replica("auth", folder, *pair, auth) for pair in pairs[:REPLICAS]]
         self.labeling = [Replica("labeling", folder, *pair, labeling) for pair in pairs[REPLICAS : 2 * REPLICAS]]
         self.inference = Replica("inference", folder, *pairs[-2], inference)
@@ -247,7 +248,7 @@ class EdgeMesh(Door):
 
     def _create_user(self, name: str, role: str) -> None:
         command = [sys.executable, "-m", "labelmesh_auth", "create-user", "--name", name, "--role", role, "--password-stdin"]
-        environment = {**os.environ, **self._auth_environment}
+        environment = {**os.environ, **self.auth_environment}
         subprocess.run(command, input=f"{PASSWORD}\n", text=True, env=environment, check=True, capture_output=True, timeout=60)
 
     def sign_in(self, name: str = ADMIN) -> str:

@@ -24,7 +24,7 @@ def list_projects(edge: Door, *metadata: tuple[str, str]) -> projects_pb2.ListPr
         return stub.ListProjects(projects_pb2.ListProjectsRequest(), metadata=metadata, timeout=10)
 
 
-def refusal(edge: EdgeMesh, *metadata: tuple[str, str]) -> tuple[grpc.StatusCode, str]:
+def refusal(edge: Door, *metadata: tuple[str, str]) -> tuple[grpc.StatusCode, str]:
     """The code and the reason of a refused call over gRPC."""
     with pytest.raises(grpc.RpcError) as caught:
         list_projects(edge, *metadata)

@@ -81,7 +81,27 @@ def test_the_unit_s_command_says_that_it_is_ready_lives_and_stops(manager: Manag
     said = (tmp_path / "journal").read_text()
     assert "Stopped. Everything is kept" in said
     assert mesh.admin_password not in said, "a journal keeps what it is told"
+    _backs_up(mesh, tmp_path)
     shutil.rmtree(mesh.home, ignore_errors=True)
+
+
+def _backs_up(mesh: LocalMesh, scratch: Path) -> None:
+    """The night's unit, on a mesh that happens not to run."""
+    unit, backups = UNITS / "labelmesh-backup.service", scratch / "backups"
+    values = {name: value.replace(INSTALLED, str(HOUSE)) for name, value in environment(unit).items()}
+    values["LABELMESH_HOME"] = str(mesh.home)
+    values["LABELMESH_BACKUP"] = (
+        values["LABELMESH_BACKUP"].replace("/var/lib/labelmesh-backups", str(backups)) + f" --metrics-file {backups}.prom"
+    )
+    words = [word.replace(f"{INSTALLED}/.labelmesh/venv/bin/python", sys.executable) for word in command(unit, values)]
+    done = subprocess.run(words, env={**values, "PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked = subprocess.run(
+        [sys.executable, "-m", "labelmesh_operations", "verify", str(backups)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0 and checked.stdout.startswith("Whole: "), checked.stderr
+    assert "labelmesh_backup_last_attempt_success 1\n" in Path(f"{backups}.prom").read_text()
+    assert mesh.command("status").returncode == 5, "what it started it has stopped"
 
 
 def _stop_seconds() -> float:

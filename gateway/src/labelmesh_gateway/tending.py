@@ -43,7 +43,14 @@ class Admin:
         return int(text.rpartition(":")[2]) if ":" in text else 0
 
 
-def drain(admin: Admin, *, lead_s: float, limit_s: float, pause: Callable[[float], None] = time.sleep) -> bool:
+def drain(
+    admin: Admin,
+    *,
+    lead_s: float,
+    limit_s: float,
+    pause: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> bool:
     """Prepares the end of an Envoy: afterwards nobody new is sent there, and nobody is served. Says whether nothing was active at last.
 
     From the beginning /ready says 503 and clients are told to take another connection; all are served. After `lead_s` seconds, when whoever
@@ -54,13 +61,11 @@ def drain(admin: Admin, *, lead_s: float, limit_s: float, pause: Callable[[float
         admin.ask("POST", "/healthcheck/fail")
         pause(lead_s)
         admin.ask("POST", "/drain_listeners?graceful&skip_exit")
-        end, quiet_since = time.monotonic() + limit_s, None
-        while (now := time.monotonic()) < end:
+        end, last_active = now() + limit_s, now()
+        while now() < end:
             if admin.active_calls() > 0:
-                quiet_since = None
-            elif quiet_since is None:
-                quiet_since = now
-            elif now - quiet_since >= QUIET_S:
+                last_active = now()
+            elif now() - last_active >= QUIET_S:
                 return True
             pause(_STEP_S)
         return admin.active_calls() == 0

@@ -73,3 +73,19 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 def test_only_the_page_itself_may_use_the_camera() -> None:
     allowed = pages.SECURITY_HEADERS["permissions-policy"].split(", ")
     assert {"camera=(self)", "microphone=()", "geolocation=()"} <= set(allowed)
+
+
+def test_the_page_is_told_of_tracing_by_the_word_that_it_waits_for(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    page.write_text((Path(__file__).parents[3] / "web" / "index.html").read_text())
+    pages.turn_tracing_on(page, 0.05)
+    assert '<meta name="labelmesh-tracing" content="0.05" />' in page.read_text()
+    pages.turn_tracing_on(tmp_path / "missing.html", 1)
+    assert not (tmp_path / "missing.html").exists()
+
+
+def test_a_page_without_that_word_stays_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    page.write_text('<meta name="other" content="off">')
+    pages.turn_tracing_on(page, 1)
+    assert page.read_text() == '<meta name="other" content="off">'

@@ -31,7 +31,7 @@ def page(tmp_path: Path) -> Path:
 
 
 def configuration(**settings: Any) -> dict[str, Any]:
-    rendered: dict[str, Any] = yaml.safe_load(render(GatewaySettings(**settings)))
+    rendered: dict[str, Any] = yaml.load(render(GatewaySettings(**settings)), yaml.CSafeLoader)
     return rendered
 
 
@@ -220,6 +220,79 @@ def test_only_a_method_that_answers_files_may_say_its_status(default: dict[str, 
     assert speaking == {f"{method.service}/{method.name}" for method in METHODS if method.answers_file} != set()
     (lua,) = [each for each in manager(default)["http_filters"] if each["name"] == "envoy.filters.http.lua"]
     assert lua["disabled"] is True
+
+
+def test_who_operates_it_gets_a_listener_only_where_one_is_told(default: dict[str, Any]) -> None:
+    assert [each["name"] for each in default["static_resources"]["listeners"]] == ["edge"]
+    assert "admin" not in {each["name"] for each in default["static_resources"]["clusters"]}
+    (_, ops) = configuration(ops_listen="0.0.0.0:9100")["static_resources"]["listeners"]
+    assert (ops["ignore_global_conn_limit"], ops["bypass_overload_manager"]) == (True, True)
+    (host,) = ops["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+    assert [each["match"].get("path") for each in host["routes"]] == ["/ready", "/metrics", None]
+    assert "route" not in host["routes"][-1]
+
+
+def test_the_admin_page_is_nobodys_upstream_but_the_ops_listeners() -> None:
+    edge = configuration(ops_listen="0.0.0.0:9100", otlp="collector:4317", otlp_http="collector:4318")
+    assert not [route for route in routes(edge) if route.get("route", {}).get("cluster") == "admin"]
+
+
+def test_no_spans_are_made_where_no_collector_is_told(default: dict[str, Any]) -> None:
+    assert "tracing" not in manager(default)
+    assert not [route for route in routes(default) if "telemetry" in json.dumps(route["match"]) and "route" in route]
+    assert "collector" not in json.dumps([each["name"] for each in default["static_resources"]["clusters"]])
+
+
+@pytest.mark.parametrize(("ratio", "millionths"), [(0.05, 50_000), (0.000001, 1)])
+def test_the_ratio_is_for_traces_that_begin_at_the_edge(ratio: float, millionths: int) -> None:
+    tracing = manager(configuration(otlp="collector:4317", trace_ratio=ratio))["tracing"]
+    sampler = tracing["provider"]["typed_config"]["sampler"]
+    assert sampler["name"].endswith(".parent_based")
+    assert sampler["typed_config"]["wrapped_sampler"]["typed_config"]["sampling_percentage"] == {
+        "numerator": millionths,
+        "denominator": "MILLION",
+    }
+    assert tracing["client_sampling"] == {"value": 0}
+
+
+def test_text_of_a_traces_context_is_taken_out_first(default: dict[str, Any]) -> None:
+    (extension,) = manager(default)["early_header_mutation_extensions"]
+    assert {each["remove"] for each in extension["typed_config"]["mutations"] if "remove" in each} >= {"tracestate", "baggage"}
+
+
+def test_certificates_are_told_by_files_that_name_the_folder_to_watch(tmp_path: Path) -> None:
+    certificate, key = Path("/run/tls/tls.crt"), Path("/run/tls/tls.key")
+    settings = GatewaySettings(
+        web_root=tmp_path / "missing",
+        tls_certificate=certificate,
+        tls_private_key=key,
+        upstream_ca=Path("/run/ca/ca.crt"),
+        upstream_certificate=certificate,
+        upstream_private_key=key,
+    )
+    config = yaml.load(write(settings, tmp_path / "out", seen_as=Path("/etc/labelmesh-gateway")).read_text(), yaml.CSafeLoader)
+    assert {path.stem for path in (tmp_path / "out" / "tls").iterdir()} == {"tls_certificate", "upstream_certificate", "upstream_ca"}
+    told = json.loads((tmp_path / "out" / "tls" / "upstream_ca.json").read_text())["resources"][0]["validation_context"]
+    assert told == {"trusted_ca": {"filename": "/run/ca/ca.crt"}, "watched_directory": {"path": "/run/ca"}}
+    assert "/etc/labelmesh-gateway/tls/tls_certificate.json" in json.dumps(config["static_resources"]["listeners"])
+    clusters = {each["name"]: each.get("transport_socket", {}).get("typed_config", {}) for each in config["static_resources"]["clusters"]}
+    for cluster, name in (
+        ("auth", "auth"),
+        ("auth_ops", "auth"),
+        ("labeling", "labeling"),
+        ("inference", "inference"),
+        ("augment", "augment"),
+    ):
+        (matcher,) = clusters[cluster]["common_tls_context"]["combined_validation_context"]["default_validation_context"][
+            "match_typed_subject_alt_names"
+        ]
+        assert (clusters[cluster]["sni"], matcher) == (name, {"san_type": "DNS", "matcher": {"exact": name}})
+    write(GatewaySettings(web_root=tmp_path / "missing"), tmp_path / "out")
+    assert list((tmp_path / "out" / "tls").iterdir()) == [], "nothing of an earlier rendering stays"
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [name for name, field in GatewaySettings.model_fields.items() if not field.description] == []
 
 
 @pytest.mark.parametrize(

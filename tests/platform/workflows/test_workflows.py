@@ -192,6 +192,7 @@ def test_everything_that_is_pinned_is_moved_by_somebody() -> None:
     # Python's locks are resolved together: `./mesh lock` does it, and a workflow runs that.
     assert ("update.yml: lock", "./mesh lock") in set(scripts())
     lines = (HOUSE / "mesh").read_text()
+    assert '"images" / "locks.py"' in lines
     locked = re.search(r"for name in \(([^)]*)\):\n\s+under", lines)
     assert locked
     assert {f"{name}.txt" for name in re.findall(r'"(\w+)"', locked[1])} == {path.name for path in (HOUSE / "requirements").glob("*.txt")}

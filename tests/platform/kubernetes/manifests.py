@@ -31,7 +31,7 @@ _AFTER: Mapping[str, Sequence[str]] = {
     "modelserver-python": ("models-from-objects",),
 }
 # What the overlay of production leaves to the place.
-_REST = ("monitoring", "cnpg-monitoring", "gpu")
+_REST = ("monitoring", "cnpg-monitoring", "tracing", "gpu")
 
 
 def components() -> list[str]:

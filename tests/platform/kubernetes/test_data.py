@@ -17,6 +17,7 @@ from labelmesh_chassis.settings import SECRETS_DIR, ObjectStoreSettings, load_se
 from labelmesh_local.postgres import ADMIN, Postgres
 
 from tests.platform.kubernetes.manifests import (
+    HOUSE,
     K8S,
     PROGRAMS,
     SERVICES,
@@ -172,3 +173,19 @@ def _connections(made: Build, service: str) -> int:
     # Auth has a second pool, for the edge's checks.
     pools = 2 if service == "auth" else 1
     return (int(replicas) + 1) * pools * int(settings_of(made, main_container(workload))["LABELMESH_DATABASE_POOL_SIZE"])
+
+
+def test_the_collector_is_the_one_of_docker_compose_but_for_where_it_hands_on() -> None:
+    ours = yaml.safe_load((K8S / "components" / "tracing" / "collector.yaml").read_text())
+    theirs = yaml.safe_load((HOUSE / "monitoring" / "collector.yaml").read_text())
+    exporter = ours["exporters"]["otlp"]
+    assert exporter["endpoint"] == "${env:TRACES_TO}"
+    exporter["endpoint"] = theirs["exporters"]["otlp"]["endpoint"]
+    assert ours == theirs
+    made = build("prod+rest")
+    container = main_container(made.one("Deployment", "collector"))
+    assert "TRACES_TO" in settings_of(made, container)
+    assert container["args"] == [f"--config={container['volumeMounts'][0]['mountPath']}/collector.yaml"]
+    gateway = settings_of(made, containers_of(made.one("Deployment", "gateway"))[0])
+    ports = {str(port["port"]) for port in made.one("Service", "collector")["spec"]["ports"]}
+    assert {gateway[f"LABELMESH_GATEWAY_{name}"].rpartition(":")[2] for name in ("OTLP", "OTLP_HTTP")} == ports

@@ -69,8 +69,6 @@ def test_every_deployment_has_a_disruption_budget_that_lets_nodes_be_drained() -
     for made in all_builds():
         budgets = made.of("PodDisruptionBudget")
         for workload in made.of("Deployment"):
-            if workload["metadata"]["labels"].get("app.kubernetes.io/component") in ("observability",):
-                continue
             (budget,) = [budget for budget in budgets if selects(budget["spec"]["selector"], labels_of(workload))]
             assert budget["spec"]["maxUnavailable"] == 1, title(made.name, budget)
         for budget in budgets:

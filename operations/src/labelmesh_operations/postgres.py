@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,9 +235,12 @@ class ServiceDatabase:
         with self.connected() as session, session.cursor() as cursor:
             cursor.execute(statement)
 
-    def analyze(self) -> None:
+    def analyze(self, tables: Iterable[str]) -> None:
         """Fresh statistics for the planner."""
-        self.execute("ANALYZE")
+        names = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
+        if names.seq:
+            with self.connected() as session, session.cursor() as cursor:
+                cursor.execute(sql.SQL("ANALYZE {}").format(names))
 
     def _for_programs(self) -> tuple[str, Mapping[str, str]]:
         """The address without the password, and an environment with it: command lines are readable by everyone on the machine."""

@@ -192,7 +192,7 @@ class _Run:
         database.clear()
         with self._target.open(f"backups/{self._manifest.id}/{dump.file.name}") as stream:
             database.load(stream, binaries)
-        database.analyze()
+        database.analyze(dump.tables)
         rows = sum(content.rows for content in dump.tables.values())
         self._progress.say(
             f"  {database.service}: {len(dump.tables)} tables, {rows:,} rows, schema {dump.revision or 'without a revision'}"

@@ -34,17 +34,28 @@ def is_shut_out(door: Door) -> None:
     assert (refused.status, refused.reason) == (503, "SERVICE_UNAVAILABLE")
 
 
-@pytest.mark.parametrize("whose", ["another service", "another authority", "nobody"])
-def test_services_take_no_call_of_anybody_but_the_gateway(edge: EdgeMesh, secured: SecuredServices, tmp_path: Path, whose: str) -> None:
-    certificate = secured.mounted(tmp_path / "tls", name="inference" if whose == "another service" else "gateway")
-    settings = secured.told(certificate)
+@pytest.mark.parametrize("whose", ["another authority", "nobody"])
+def test_services_speak_with_nobody_without_a_certificate_of_theirs(
+    edge: EdgeMesh, secured: SecuredServices, tmp_path: Path, whose: str
+) -> None:
+    foreign = secured.mounted(tmp_path / "foreign", authority=Authority(tmp_path / "authority", name="foreign"))
+    settings = secured.told(secured.mounted(tmp_path / "tls"))
     if whose == "another authority":
-        foreign = secured.mounted(tmp_path / "foreign", authority=Authority(tmp_path / "authority", name="foreign"))
         settings |= {"upstream_certificate": foreign.certificate, "upstream_private_key": foreign.key}
-    if whose == "nobody":
+    else:
         settings |= {"upstream_certificate": None, "upstream_private_key": None}
     with edge.second_door(tmp_path / "gateway", **settings) as door:
         is_shut_out(door)
+
+
+def test_auth_takes_no_call_of_another_service(edge: EdgeMesh, secured: SecuredServices, tmp_path: Path) -> None:
+    settings = secured.told(secured.mounted(tmp_path / "tls", name="inference"))
+    with edge.second_door(tmp_path / "gateway", **settings) as door:
+        # Whether it is healthy it says to every service.
+        until(lambda: door.envoy_stat("cluster.auth.health_check.success") > 0)
+        assert door.refused_sign_in().status == 403
+        headers = {"authorization": f"Bearer {edge.sign_in()}"}
+        assert door.http("GET", "/v1/projects", headers=headers).reason == "AUTH_UNAVAILABLE"
 
 
 def test_the_gateway_takes_one_service_for_another_never(edge: EdgeMesh, secured: SecuredServices, tmp_path: Path) -> None:
@@ -71,7 +82,7 @@ def test_services_speak_no_plaintext(edge: EdgeMesh, secured: SecuredServices, t
 
 
 def test_a_renewed_certificate_is_used_without_a_new_start(edge: EdgeMesh, secured: SecuredServices, tmp_path: Path) -> None:
-    certificate = secured.mounted(tmp_path / "tls", name="inference")
+    certificate = secured.mounted(tmp_path / "tls", authority=Authority(tmp_path / "authority", name="foreign"))
     with edge.second_door(tmp_path / "gateway", **secured.told(certificate)) as door:
         is_shut_out(door)
         certificate.put(secured.authority, "gateway")

@@ -22,9 +22,12 @@ from prometheus_client import CollectorRegistry
 
 from labelmesh_chassis.errors import DeadlineExceeded, InternalError, MeshError, ResourceExhausted, Unavailable, from_status
 from labelmesh_chassis.fairness import FairQueue
+from labelmesh_chassis.jobs import PoolSettings, Reply
 from labelmesh_chassis.tracing import Part, begin
 from labelmesh_chassis.worker import DONE, READY, REFUSED, Closed, WorkerSettings, command, receive, send
 from labelmesh_chassis.worker_measures import WorkerMeasures
+
+__all__ = ["PoolSettings", "Reply", "Ticket", "WorkerPool"]
 
 _log = logging.getLogger(__name__)
 # A job that took this many workers with it is given up.
@@ -38,34 +41,6 @@ _SOCKET_BYTES = 1 << 20
 # What a worker may not see: it reads files of strangers.
 _SECRET_PREFIX = "LABELMESH_"
 _SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """How many workers, what they do and how much of it.
-
-    `target` is "package.module:function", which takes nothing and makes the `worker.Handler`. Weights are in whatever the user of the pool
-    measures work in; `most_weight` may wait and be in work at once, `most_of_caller` of one caller. `job_s` is how long one job may take.
-    """
-
-    target: str
-    processes: int
-    most_weight: int
-    most_of_caller: int
-    job_s: float = 20.0
-    # Of data, for each worker; 0 for any amount.
-    memory_bytes: int = 0
-    service: str = "worker"
-    log_level: str = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a job gave, how long it waited for a worker, and how long that took, in seconds."""
-
-    parts: tuple[bytes, ...]
-    waiting_s: float
-    work_s: float
 
 
 @dataclass(slots=True, eq=False)

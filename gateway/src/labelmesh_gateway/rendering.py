@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,7 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
     )
     environment.filters["combined"] = _combined
     environment.filters["tojson"] = json.dumps
+    environment.filters["san_type"] = _san_type
     return environment.get_template("envoy.yaml.j2").render(
         s=settings,
         session_cookie=SESSION_COOKIE,
@@ -83,6 +85,15 @@ def render(settings: GatewaySettings, static_files: Sequence[pages.StaticFile] |
         max_exports_per_second=MAX_EXPORTS_PER_SECOND,
         hidden_tags=HIDDEN_TAGS,
     )
+
+
+def _san_type(host: str) -> str:
+    """What kind of name a certificate has to have for `host` (RFC 6125: an address is no DNS name)."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "DNS"
+    return "IP_ADDRESS"
 
 
 def _combined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

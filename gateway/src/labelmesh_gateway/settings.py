@@ -71,7 +71,8 @@ class GatewaySettings(BaseSettings):
     tls_private_key: Path | None = Field(default=None, description="Its private key, PEM.")
     upstream_ca: Path | None = Field(
         default=None,
-        description="Turns TLS 1.3 to the services on, and trusts what this authority signed, PEM: each service by its name (`auth`). "
+        description="Turns TLS 1.3 to the services and the collector on, and trusts what this authority signed, PEM: "
+        "each service by its name (`auth`), the collector by the host it is told by. "
         "Read again when it changes.",
     )
     upstream_certificate: Path | None = Field(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.e2e.edge.mesh import Door, EdgeMesh, bearer
@@ -15,6 +16,7 @@ from tests.e2e.edge.secured import SecuredServices
 from tests.e2e.edge.test_tokens import list_projects
 from tests.e2e.edge.test_traces import until_answered
 from tests.support.certificates import Authority
+from tests.support.collector import Collector
 
 _SEEN_S = 30
 
@@ -88,6 +90,23 @@ def test_a_renewed_certificate_is_used_without_a_new_start(edge: EdgeMesh, secur
         certificate.put(secured.authority, "gateway")
         token = edge.sign_in()
         until_answered(lambda: list_projects(door, *bearer(token)))
+
+
+def test_spans_go_to_no_collector_without_a_certificate_of_the_authority(edge: EdgeMesh, secured: SecuredServices, tmp_path: Path) -> None:
+    settings = secured.told(secured.mounted(tmp_path / "tls"))
+    certificate, key = secured.authority.issue("collector", addresses=["127.0.0.1"])
+    pair = (key.read_bytes(), certificate.read_bytes())
+    trusted = grpc.ssl_server_credentials([pair], secured.authority.ca.read_bytes(), require_client_auth=True)
+    with Collector(credentials=trusted) as collector, Collector() as plain:
+        with edge.second_door(tmp_path / "gateway", otlp=collector.endpoint, **settings) as door:
+            door.http("GET", "/v1/nothing")
+            collector.wait_for(len)
+        with edge.second_door(tmp_path / "other", otlp=plain.endpoint, otlp_http=plain.http_endpoint, **settings) as door:
+            headers = {"authorization": f"Bearer {edge.sign_in()}"}
+            until(lambda: door.http("GET", "/v1/projects", headers=headers).status == 200)
+            until(lambda: door.envoy_stat("cluster.collector.ssl.connection_error") > 0)
+            assert door.http("POST", "/telemetry/v1/traces", {"resourceSpans": []}, headers).status == 503
+        assert plain.spans() == []
 
 
 def test_callers_are_shown_the_renewed_certificate(edge: EdgeMesh, tmp_path: Path, secured: SecuredServices) -> None:

@@ -23,6 +23,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "other origins": {"public_origins": "https://one.example, http://127.0.0.1:5173"},
     "behind a proxy": {"trusted_hops": 1, "listen": "0.0.0.0:80"},
     "without Connect": {"connect_bridge": "false"},
+    "for those who operate it": {"ops_listen": "0.0.0.0:9100"},
+    "with a collector": {"otlp": "collector.example:4317", "otlp_http": "collector.example:4318", "trace_ratio": 0.05},
     "IPv6": {"listen": "[::1]:8080", "auth": "[::1]:9001"},
 }
 

@@ -131,8 +131,8 @@ class _Traffic:
         token = mesh.sign_in("admin", mesh.admin_password)
         works: dict[str, tuple[float, Callable[[], object]]] = {
             "labels": (0.1, lambda: _label(self._guest, 2)),
-            # The edge lets an address sign in ten times a minute.
-            "sign-ins": (7, lambda: mesh.sign_in("admin", mesh.admin_password)),
+            # The edge lets an address sign in thirty times a minute.
+            "sign-ins": (3, lambda: mesh.sign_in("admin", mesh.admin_password)),
             "predictions": (0.1, lambda: _predict(mesh, token)),
             "pipelines": (0.1, lambda: _pipeline(mesh, token, f"traffic-{uuid.uuid4().hex}")),
         }

@@ -97,7 +97,7 @@ def test_every_arrow_of_the_design_is_allowed_somewhere_at_both_ends() -> None:
     policies = [Policies(made) for made in all_builds()]
     outgoing = set().union(*(each.outgoing() for each in policies))
     incoming = set().union(*(each.incoming() for each in policies))
-    beyond = {"internet", "outside", "dns", "collector"}
+    beyond = {"internet", "outside", "dns", "collector", "monitoring"}
     callers = {"outside", "prometheus", "cloudnative-pg"}
     assert not {arrow for arrow in design() if arrow.caller not in callers and arrow not in outgoing}
     assert not {arrow for arrow in design() if arrow.called not in beyond and arrow not in incoming}

@@ -15,9 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from labelmesh.labeling.v1 import images_pb2, images_pb2_grpc, projects_pb2, projects_pb2_grpc
 from labelmesh_chassis.server import LIVENESS
 
-from tests.e2e.resilience.conftest import Plant
 from tests.e2e.resilience.test_processes import assert_labels_are_as_promised, assert_nothing_was_lost, everybody, stored_labels
 from tests.support.load import Labels, Load, reads_by_grpc, reads_by_json
+from tests.support.plant import Plant
 from tests.support.replicas import Replica, picture
 
 _RECOVERED_S = 30
@@ -81,7 +81,7 @@ def end_all_connections(plant: Plant) -> int:
 def test_connections_to_postgres_that_are_lost_lose_no_call(plant: Plant, token: str) -> None:
     project_id = plant.mesh.project(token, 300)
     labels = Labels(project_id)
-    with Load(plant.entrance.port, token, everybody(project_id, labels), pause_s=0.02) as load:
+    with Load(plant.entrance.port, token, everybody(project_id, labels), pause_s=0.05) as load:
         ended = []
         for _ in range(3):
             time.sleep(1.5)
@@ -96,7 +96,7 @@ def test_connections_to_postgres_that_are_lost_lose_no_call(plant: Plant, token:
 def test_while_postgres_is_away_callers_are_told_to_come_back_and_afterwards_everything_is_as_promised(plant: Plant, token: str) -> None:
     project_id = plant.mesh.project(token, 300)
     labels = Labels(project_id)
-    with Load(plant.entrance.port, token, [labels, reads_by_grpc, reads_by_json], pause_s=0.02) as load:
+    with Load(plant.entrance.port, token, [labels, reads_by_grpc, reads_by_json], pause_s=0.05) as load:
         time.sleep(1)
         plant.postgres.kill()
         for _ in range(3):
@@ -120,7 +120,7 @@ def test_while_postgres_is_away_callers_are_told_to_come_back_and_afterwards_eve
 def test_a_network_to_postgres_that_swallows_everything_holds_nobody_up_for_good(plant: Plant, token: str) -> None:
     project_id = plant.mesh.project(token, 300)
     labels = Labels(project_id)
-    with Load(plant.entrance.port, token, [labels, reads_by_grpc, reads_by_json], pause_s=0.02) as load:
+    with Load(plant.entrance.port, token, [labels, reads_by_grpc, reads_by_json], pause_s=0.05) as load:
         time.sleep(1)
         plant.database.cut()
         try:
@@ -158,7 +158,7 @@ def test_without_object_storage_pictures_are_refused_and_labels_are_not(plant: P
         code, reason, _ = refusal_of(lambda: add(50_000))
         assert code is grpc.StatusCode.UNAVAILABLE, reason
         with Load(plant.entrance.port, token, [labels, reads_by_grpc]) as load:
-            time.sleep(1)
+            time.sleep(2)
         assert not load.record.lost
         assert labels.acknowledged
     finally:

@@ -1,4 +1,4 @@
-"""Runs the benchmarks named (all without names), prints their tables and writes them into docs/performance.md."""
+"""Runs the benchmarks named (all without names), prints their tables and writes them into the pages of docs/ that have a place for them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import augmentation, footprint, gateway_overhead, labels, packing, predictions, queue_size, startup, statements
+from benchmarks import (
+    augmentation,
+    capacity,
+    footprint,
+    gateway_overhead,
+    labels,
+    packing,
+    predictions,
+    queue_size,
+    rolling,
+    startup,
+    statements,
+)
 from benchmarks.figures import machine
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = {"rolling": DOCS / "resilience.md", "capacity": DOCS / "capacity.md"}
+"""Where the figures go that are not for docs/performance.md."""
 BENCHMARKS = {
     "labels": labels.main,
     "queue_size": queue_size.main,
@@ -21,17 +35,20 @@ BENCHMARKS = {
     "augmentation": augmentation.main,
     "footprint": footprint.main,
     "startup": startup.main,
+    "rolling": rolling.main,
+    "capacity": capacity.main,
 }
 
 
 def write(name: str, result: str) -> None:
     """Replaces the part of the page between this benchmark's two marks."""
-    page = PAGE.read_text()
+    path = PAGES.get(name, DOCS / "performance.md")
+    page = path.read_text()
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
     if not pattern.search(page):
-        raise SystemExit(f"{PAGE.name} has no place for {name}: it needs the marks <!-- {name} --> and <!-- end {name} -->")
+        raise SystemExit(f"{path.name} has no place for {name}: it needs the marks <!-- {name} --> and <!-- end {name} -->")
     stamp = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {machine()}."
-    PAGE.write_text(pattern.sub(lambda found: f"{found[1]}{stamp}\n\n{result}\n{found[2]}", page))
+    path.write_text(pattern.sub(lambda found: f"{found[1]}{stamp}\n\n{result}\n{found[2]}", page))
 
 
 def main(names: list[str]) -> int:

@@ -90,6 +90,15 @@ _OTHERS = (
         False,
         (_MESH,),
     ),
+    Setting("LABELMESH_UP", "The arguments of `./mesh up` when systemd starts it.", "text", "`--no-demo`", False, ("systemd",)),
+    Setting(
+        "LABELMESH_BACKUP",
+        "The arguments of `./mesh backup` when systemd starts it.",
+        "text",
+        "`/var/lib/labelmesh-backups --keep 14`",
+        False,
+        ("systemd",),
+    ),
     Setting(
         "LABELMESH_BENCH_HOME",
         "Where the environments of the benchmarks' peers are made.",

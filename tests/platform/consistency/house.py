@@ -10,8 +10,8 @@ HOUSE = Path(__file__).resolve().parents[3]
 DOCS = HOUSE / "docs"
 # A name that ends with _ is the beginning of names.
 _VARIABLE = re.compile(r"\bLABELMESH_[A-Z0-9_]*[A-Z0-9](?![A-Za-z0-9_*])")
-_CODE = ("services", "gateway", "client", "local", "operations", "training", "benchmarks", "web", "images", "monitoring")
-_ENDINGS = {".py", ".ts", ".tsx", ".mjs", ".sh", ".j2"}
+_CODE = ("services", "gateway", "client", "local", "operations", "training", "benchmarks", "web", "images", "monitoring", "systemd")
+_ENDINGS = {".py", ".ts", ".tsx", ".mjs", ".sh", ".j2", ".service"}
 _MADE = {"node_modules", "dist", "build", "gen", "__pycache__", ".labelmesh"}
 
 

@@ -162,37 +162,48 @@ class _Traffic:
 
 
 def _upgrade_under_traffic(mesh: LocalMesh) -> None:
+    databases = _databases(mesh)
     traffic = _Traffic(mesh)
     try:
         traffic.until_each_did(1)
         assert not traffic.failures
-        for service in SERVICES:
-            _expand(mesh, service)
+        for url in databases.values():
+            _expand(url)
         traffic.until_each_did(1)
         assert not traffic.failures, "the release of before fails on the next schema"
     finally:
         traffic.end()
     # A rollback, and a crash: the release of before starts on the schema of the next.
-    pids = {service: mesh.part(service)["pid"] for service in SERVICES}
+    pids = _pids(mesh)
     for pid in pids.values():
         os.kill(pid, signal.SIGKILL)
-    until(lambda: all(mesh.part(one)["phase"] == "ready" and mesh.part(one)["pid"] != pids[one] for one in SERVICES), 60, "their restart")
+    until(lambda: all(new not in (None, pids[one]) for one, new in _pids(mesh).items()), 60, "their restart")
     again = _Traffic(mesh)
     try:
         again.until_each_did(1)
     finally:
         again.end()
     # The next release, back again, finds its columns filled in every row that the old one has written.
-    for service in SERVICES:
-        for table, rows, unfilled in _rows(mesh, service):
+    for service, url in databases.items():
+        for table, rows, unfilled in _rows(url):
             assert unfilled == 0, (service, table, rows)
-        assert _sql(mesh, service, "SELECT version_num FROM alembic_version") == [("0999",)], "and nobody has taken the schema back"
+        assert _sql(url, "SELECT version_num FROM alembic_version") == [("0999",)], "and nobody has taken the schema back"
 
 
-def _sql(mesh: LocalMesh, service: str, statement: str) -> list[tuple[Any, ...]]:
+def _pids(mesh: LocalMesh) -> dict[str, Any]:
+    """Processes of the services; None for one that is not ready."""
+    parts = {part["name"]: part for part in mesh.state()["parts"]}
+    return {one: parts[one]["pid"] if parts[one]["phase"] == "ready" else None for one in SERVICES}
+
+
+def _databases(mesh: LocalMesh) -> dict[str, str]:
     secrets = json.loads((mesh.home / "data" / "secrets.json").read_text())
     port = mesh.part("postgres")["ports"]["sql"]
-    connection = psycopg2.connect(f"postgresql://{service}:{secrets[f'{service}_database']}@127.0.0.1:{port}/{service}")
+    return {one: f"postgresql://{one}:{secrets[f'{one}_database']}@127.0.0.1:{port}/{one}" for one in SERVICES}
+
+
+def _sql(url: str, statement: str) -> list[tuple[Any, ...]]:
+    connection = psycopg2.connect(url)
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(statement)
@@ -201,23 +212,23 @@ def _sql(mesh: LocalMesh, service: str, statement: str) -> list[tuple[Any, ...]]
         connection.close()
 
 
-def _expand(mesh: LocalMesh, service: str) -> None:
+def _expand(url: str) -> None:
     """As a migration does: in one transaction, again where somebody's locks were in the way."""
     for _ in range(10):
         try:
-            _sql(mesh, service, f"SET LOCAL lock_timeout = '2s'; {EXPANSION}")
+            _sql(url, f"SET LOCAL lock_timeout = '2s'; {EXPANSION}")
             return
         except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
             time.sleep(0.2)
-    raise AssertionError(f"{service}'s tables were never free")
+    raise AssertionError("the tables were never free")
 
 
-def _rows(mesh: LocalMesh, service: str) -> list[tuple[str, int, int]]:
-    tables = _sql(
-        mesh, service, "SELECT table_name FROM information_schema.columns WHERE column_name = 'next_release' AND table_schema = 'public'"
-    )
+def _rows(url: str) -> list[tuple[str, int, int]]:
+    named = "SELECT table_name FROM information_schema.columns WHERE column_name = 'next_release' AND table_schema = 'public'"
+    tables = _sql(url, named)
+    assert tables
     counted = []
     for (table,) in tables:
-        ((rows, filled),) = _sql(mesh, service, f"SELECT count(*), count(*) FILTER (WHERE next_release = 'by the database') FROM {table}")
+        ((rows, filled),) = _sql(url, f"SELECT count(*), count(*) FILTER (WHERE next_release = 'by the database') FROM {table}")
         counted.append((str(table), int(rows), int(rows) - int(filled)))
     return counted

@@ -133,6 +133,16 @@ def test_every_transform_works_without_what_was_taken_out_of_opencv(mesh: Compos
                 assert client.augmentations.apply(picture(kind), Pipeline((Step(transform.name),)), seed=7, further=further).image
 
 
+def test_the_mesh_is_backed_up_and_the_backup_is_whole(mesh: ComposedMesh) -> None:
+    mesh.compose("run", "--rm", "--no-deps", "-T", "operations", "backup", "--to", "/backups", "--models", "/models")
+
+    assert "Whole: " in mesh.compose("run", "--rm", "--no-deps", "-T", "operations", "verify", "/backups")
+
+
+def test_the_labelmesh_command_is_signed_in_as_the_administrator(mesh: ComposedMesh) -> None:
+    assert "Handwritten digits" in mesh.compose("run", "--rm", "--no-deps", "-T", "labelmesh", "projects", "list")
+
+
 def test_a_service_that_is_restarted_is_back(mesh: ComposedMesh, engine: Engine) -> None:
     before = labels(one_label(mesh.address))
 

@@ -24,7 +24,7 @@ MAX_SPANS_BYTES = 256 * 1024
 
 MAX_SPANS_PER_EXPORT = 256
 MAX_EXPORTS_PER_SECOND = 8
-"""Together: the most spans of its own that an Envoy hands to the collector in a second. Those beyond are dropped."""
+"""Together: the most spans of its own that a thread of Envoy hands to the collector in a second. Those beyond are dropped."""
 
 HIDDEN_TAGS = (
     "http.url",

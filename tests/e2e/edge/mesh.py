@@ -44,7 +44,7 @@ ANNOTATOR = "edge-annotator"
 REPLICAS = 2
 # On loopback, and the one place there that pictures are fetched from.
 PICTURE_HOST = "127.7.7.7"
-_READY_S = 40
+_READY_S = 90
 _CALL_S = 15
 
 

@@ -99,14 +99,16 @@ def test_while_postgres_is_away_callers_are_told_to_come_back_and_afterwards_eve
     with Load(plant.entrance.port, token, [labels, reads_by_grpc, reads_by_json], pause_s=0.05) as load:
         time.sleep(1)
         plant.postgres.kill()
-        for _ in range(3):
-            code, reason, come_back = refusal_of(lambda: projects_of(plant, token))
-            assert code is grpc.StatusCode.UNAVAILABLE, reason
-            assert come_back, reason
-            time.sleep(1)
-        states = {(health(replica, ""), health(replica, LIVENESS)) for replica in plant.mesh.replicas}
-        assert states == {("NOT_SERVING", "SERVING")}, "nobody is to call them, and nobody is to start them again"
-        plant.postgres.start()
+        try:
+            for _ in range(3):
+                code, reason, come_back = refusal_of(lambda: projects_of(plant, token))
+                assert code is grpc.StatusCode.UNAVAILABLE, reason
+                assert come_back, reason
+                time.sleep(1)
+            states = {(health(replica, ""), health(replica, LIVENESS)) for replica in plant.mesh.replicas}
+            assert states == {("NOT_SERVING", "SERVING")}, "nobody is to call them, and nobody is to start them again"
+        finally:
+            plant.postgres.start()
         wait_until_it_works(lambda: projects_of(plant, token))
         given = len(labels.acknowledged)
         deadline = time.monotonic() + _RECOVERED_S

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from labelmesh_gateway.rendering import MAX_EXPORTS_PER_SECOND, MAX_SPANS_PER_EXPORT
 from labelmesh_local.parts import SERVICES
 
 from docs.trace_picture import PICTURE, drawn
@@ -39,6 +40,10 @@ def test_the_overlay_brings_a_collector_to_every_service_and_to_the_gateway(tmp_
             assert (told["LABELMESH_OTLP_ENDPOINT"], told["LABELMESH_TRACE_RATIO"]) == ("collector:4317", "0.05"), name
         elif name == "gateway":
             assert (told["LABELMESH_GATEWAY_OTLP"], told["LABELMESH_GATEWAY_OTLP_HTTP"]) == ("collector:4317", "collector:4318")
+
+
+def test_the_bound_of_the_edge_is_the_one_that_is_told() -> None:
+    assert f"no more than {MAX_SPANS_PER_EXPORT * MAX_EXPORTS_PER_SECOND:,} spans" in PAGE.prose
 
 
 def test_the_picture_is_what_the_program_draws_of_a_whole_trace() -> None:

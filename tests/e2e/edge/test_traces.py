@@ -25,7 +25,7 @@ from tests.support.collector import CollectedSpan, Collector
 
 LIST = "labelmesh.labeling.v1.ProjectService/ListProjects"
 PARENT = "b7ad6b7169203331"
-_FLUSHED_S = 2.2
+_FLUSHED_S = 1.7
 """Longer than Envoy keeps spans together (a second)."""
 
 

@@ -142,6 +142,13 @@ def test_workflows_run_suites_and_commands_that_there_are() -> None:
     assert ran >= set(SUITES), "ci.yml leaves a suite out"
 
 
+@pytest.mark.parametrize("suite", ["platform", "e2e"])
+def test_suites_that_ask_prometheus_find_it(suite: str) -> None:
+    assert any("prometheus" in path.read_text() for path in (HOUSE / "tests" / suite).rglob("test_*.py"))
+    steps = read(GITHUB / "workflows" / "ci.yml")["jobs"][suite]["steps"]
+    assert "apt-get install --yes --no-install-recommends prometheus" in " ".join(str(step.get("run", "")) for step in steps)
+
+
 def test_ci_has_passed_only_when_every_job_has() -> None:
     ci = read(GITHUB / "workflows" / "ci.yml")["jobs"]
     assert set(ci["passed"]["needs"]) == set(ci) - {"passed"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
@@ -17,9 +19,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from labelmesh_chassis import tracing
+from labelmesh_chassis.calls import Call as ServedCall
 from labelmesh_chassis.channels import open_channel
 from labelmesh_chassis.database import Database
 from labelmesh_chassis.errors import InternalError, NotFound
+from labelmesh_chassis.methods import MethodOptions
 from labelmesh_chassis.objects import ObjectStore
 from labelmesh_chassis.statements import PreparedStatement
 from labelmesh_chassis.workers import PoolSettings, WorkerPool
@@ -322,19 +326,37 @@ def test_a_collector_that_is_away_costs_a_line_a_minute_and_no_call(
     assert time.monotonic() - began < 8
 
 
-def test_a_collector_that_hangs_does_not_hold_up_a_stop(serve: Serve, call: Call) -> None:
-    with ThreadPoolExecutor(1) as threads:
-        # Nobody ever answers: its one thread is busy.
-        stuck = threads.submit(time.sleep, 4)
-        server = grpc.server(threads)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        traced = tracing.start_tracing("sample", settings(otlp_endpoint=f"127.0.0.1:{port}"))
+def test_a_collector_that_hangs_does_not_hold_up_a_stop(serve: Serve, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labelmesh_chassis.spans._EXPORT_S", 60.0)
+    # Connections are made, and nobody ever says a word.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        traced = tracing.start_tracing("sample", settings(otlp_endpoint=f"127.0.0.1:{silent.getsockname()[1]}"))
         assert traced is not None
         call(serve()).get(GIVEN)
-        traced.stop()
-        assert not stuck.done(), "the stop took longer than four seconds"
-        server.stop(0).wait()
+        stopping = threading.Thread(target=traced.stop, daemon=True)
+        stopping.start()
+        stopping.join(20)
+        assert not stopping.is_alive()
+
+
+def test_after_a_call_nothing_is_current_in_any_thread_that_served_it(collector: Collector, traced: tracing.Tracing) -> None:
+    served: Any = None
+    one = ServedCall("/labelmesh.test.v1.Test/Test", served, MethodOptions("labelmesh.test.v1.Test.Test"), {}, unauthenticated=True)
+
+    def stream() -> Generator[tuple[str, str] | None, None, None]:
+        with tracing.TracingLayer().around(one):
+            while True:
+                yield tracing.current_ids()
+
+    begun = stream()
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        assert first.submit(next, begun).result() is not None
+        # Given up by its client, a stream is closed wherever it happens to be.
+        second.submit(begun.close).result()
+        assert second.submit(tracing.current_ids).result() is None
+    with tracing.TracingLayer().around(one):
+        assert tracing.current_ids() is not None
+    assert tracing.current_ids() is None
 
 
 def test_spans_go_by_mutual_tls_where_the_service_has_a_certificate(tmp_path: Path, serve: Serve, call: Call) -> None:
@@ -359,6 +381,7 @@ import sys
 import labelmesh_augment.__main__, labelmesh_auth.__main__, labelmesh_inference.__main__, labelmesh_labeling.__main__
 from tests.integration.chassis.service import Caller, Service, settings
 from labelmesh_chassis import tracing
+from labelmesh_chassis.calls import Call as ServedCall
 assert tracing.start_tracing("sample", settings()) is None
 service = Service(settings())
 caller = Caller(service.target)

@@ -174,7 +174,7 @@ class ReplicatedMesh:
             wait_until(replica.process, replica.ready, timeout=READY_S, poll=0.05)
         command = [sys.executable, "-m", "labelmesh_auth", "create-user", "--name", ADMIN, "--role", "admin", "--password-stdin"]
         environment = {**os.environ, **self._environments["auth"]}
-        subprocess.run(command, input=f"{PASSWORD}\n", text=True, env=environment, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, input=f"{PASSWORD}\n", text=True, env=environment, check=True, capture_output=True, timeout=150)
         for door in self.doors:
             door.start()
         self.wait_for(self.replicas)

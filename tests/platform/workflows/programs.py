@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 HOUSE = Path(__file__).resolve().parents[3]
 BIN = HOUSE / ".labelmesh" / "platform" / "bin"
 GITHUB = HOUSE / ".github"
+
+_NOT_OURS = {"node_modules", ".labelmesh", "dist", ".git", ".pytest_cache", ".mypy_cache", ".ruff_cache", "__pycache__"}
+
+
+def files() -> Iterator[Path]:
+    """Every file of the repository; environments, packages and builds are not even looked into, for they change meanwhile."""
+    for folder, folders, names in os.walk(HOUSE):
+        folders[:] = sorted(set(folders) - _NOT_OURS)
+        yield from (Path(folder) / name for name in sorted(names))
 
 
 def run(program: str, *arguments: str | Path, folder: Path = HOUSE) -> subprocess.CompletedProcess[str]:

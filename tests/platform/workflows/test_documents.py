@@ -10,10 +10,9 @@ import pytest
 
 from tests.platform.workflows import mermaid
 from tests.platform.workflows.markdown import Document, slug
-from tests.platform.workflows.programs import HOUSE
+from tests.platform.workflows.programs import HOUSE, files
 
-_NOT_OURS = {"node_modules", ".labelmesh", "dist", "build", ".git", ".pytest_cache"}
-DOCUMENTS = sorted(path for path in HOUSE.rglob("*.md") if not _NOT_OURS & set(path.relative_to(HOUSE).parts))
+DOCUMENTS = [path for path in files() if path.suffix == ".md"]
 SAMPLE = """\
 # A title: `code` & more
 

@@ -58,8 +58,8 @@ class Relay:
         self._tasks.add(task)
         try:
             await self._join(reader, writer)
-        except OSError:
-            pass  # One end has gone; so goes the other.
+        except (OSError, asyncio.CancelledError):
+            pass  # One end has gone, or the relay is closed; so goes the other.
         finally:
             self._tasks.discard(task)
             writer.transport.abort()

@@ -46,6 +46,13 @@ USELESS_PATHS = (
     "cv2/gapi",
     "cv2/mat_wrapper",
     "Crypto/SelfTest",
+    # TensorFlow asks for them and imports neither.
+    "setuptools*",
+    "_distutils_hack",
+    "distutils-precedence.pth",
+    "pkg_resources",
+    "wheel",
+    "wheel-*",
     "sqlalchemy/testing",
 )
 

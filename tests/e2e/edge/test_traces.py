@@ -130,6 +130,7 @@ def test_spans_tell_nothing_of_who_called_and_nothing_that_a_caller_wrote(edge: 
         mine,
     )
     door.http("POST", f"/{LIST}", b"\0\0\0\0\0", {**mine, "content-type": "application/grpc-web+zorro", "grpc-timeout": "7zorro"})
+    door.http("POST", f"/{LIST}", b"\0\0\0\0\0", {**mine, "content-type": "application/grpc+zorro", "grpc-timeout": "7zorro"})
     with door.channel() as channel:
         create: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/labelmesh.auth.v1.UserService/GetUser?zorro")
         with pytest.raises(grpc.RpcError):

@@ -16,7 +16,7 @@ RECIPE = HOUSE / "images" / "Dockerfile"
 RECIPES = (RECIPE, *sorted((HOUSE / "tests" / "containers" / "standins").glob("*/Dockerfile")))
 _PINNED = re.compile(r"^[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}$")
 # No digest of these two is found in anything public; docs/images.md says so.
-_TAG_ALONE = ("tensorflow/serving:2.20.0", "tensorflow/serving:2.20.0-gpu")
+_TAG_ALONE = ("tensorflow/serving:2.20.0", "tensorflow/serving:2.19.1-gpu")
 
 
 def table() -> dict[str, dict[str, str]]:

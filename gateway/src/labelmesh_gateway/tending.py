@@ -5,6 +5,7 @@ The order and its reasons: docs/decisions/0011-a-tender-drains-the-gateway.md.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import signal
 import sys
@@ -55,21 +56,34 @@ def drain(
 
     From the beginning /ready says 503 and clients are told to take another connection; all are served. After `lead_s` seconds, when whoever
     sends callers here has noticed, the listeners drain, and stay open for those who come late. Then it waits for the calls being served,
-    `limit_s` seconds at most. An Envoy that is gone already is drained.
+    `limit_s` seconds at most. An Envoy that is gone already is drained; one that is too busy to answer in time is not.
     """
     try:
-        admin.ask("POST", "/healthcheck/fail")
+        _tell(admin, "/healthcheck/fail")
         pause(lead_s)
-        admin.ask("POST", "/drain_listeners?graceful&skip_exit")
+        _tell(admin, "/drain_listeners?graceful&skip_exit")
         end, last_active = now() + limit_s, now()
         while now() < end:
-            if admin.active_calls() > 0:
+            if _is_active(admin):
                 last_active = now()
             elif now() - last_active >= QUIET_S:
                 return True
             pause(_STEP_S)
-        return admin.active_calls() == 0
+        return not _is_active(admin)
     except OSError:
+        return True
+
+
+def _tell(admin: Admin, path: str) -> None:
+    # Without an answer in time Envoy has heard it all the same, and does it when its turn comes.
+    with contextlib.suppress(TimeoutError):
+        admin.ask("POST", path)
+
+
+def _is_active(admin: Admin) -> bool:
+    try:
+        return admin.active_calls() > 0
+    except TimeoutError:
         return True
 
 

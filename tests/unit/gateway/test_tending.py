@@ -12,11 +12,15 @@ from labelmesh_local.ports import free_port
 
 
 class AdminPage:
-    """Speaks as Envoy's admin page does; `active` says how many calls are being served, one look after the other, the last for good."""
+    """Speaks as Envoy's admin page does; `active` says how many calls are being served, one look after the other, the last for good.
 
-    def __init__(self, active: list[int]) -> None:
+    It is too busy to answer the first `late` requests while the one who asks still listens.
+    """
+
+    def __init__(self, active: list[int], *, late: int = 0) -> None:
         self.asked: list[str] = []
         page = self
+        waiting = list(range(late))
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -28,6 +32,11 @@ class AdminPage:
                 self._answer(b"OK\n")
 
             def _answer(self, body: bytes) -> None:
+                if waiting:
+                    waiting.pop()
+                    # Until the caller has given up.
+                    self.rfile.read()
+                    return
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
@@ -37,7 +46,7 @@ class AdminPage:
                 """Nobody reads it."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.admin = Admin(self._server.server_address[1])
+        self.admin = Admin(self._server.server_address[1], timeout_s=0.05 if late else 2.0)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self) -> AdminPage:
@@ -97,6 +106,14 @@ def test_calls_that_do_not_end_are_waited_for_no_longer_than_told(clock: Clock) 
 
 def test_an_envoy_that_is_gone_is_drained(clock: Clock) -> None:
     assert drain(Admin(free_port()), lead_s=5, limit_s=30, pause=clock.pause, now=clock.now)
+
+
+def test_an_envoy_that_is_too_busy_to_answer_is_not_taken_for_one_that_is_gone(clock: Clock) -> None:
+    with AdminPage([0], late=7) as page:
+        assert drain(page.admin, lead_s=0, limit_s=30, pause=clock.pause, now=clock.now)
+    assert page.asked == ["/healthcheck/fail", "/drain_listeners?graceful&skip_exit"]
+    # The last of five looks without an answer; then a second without a call.
+    assert clock.time == pytest.approx(0.4 + 1, abs=0.11)
 
 
 @pytest.mark.parametrize("arguments", [["--lead", "-1"], ["--seconds", "3601"], ["--seconds", "soon"], ["--seconds", "nan"]])

@@ -188,6 +188,23 @@ def test_streams_that_began_before_a_rotation_end_as_they_would_have(serve: Serv
         caller.get()
 
 
+def test_a_channel_is_closed_although_several_streams_are_in_flight(serve: Serve, call: Callable[..., Caller]) -> None:
+    go_on = threading.Event()
+
+    def watch() -> Iterator[int]:
+        yield 1
+        go_on.wait(30)
+
+    caller = call(serve({"watch": watch}), "gateway")
+    streams = [iter(caller.watch()) for _ in range(3)]
+    assert [next(stream).cursor for stream in streams] == ["1", "1", "1"]
+    closing = threading.Thread(target=caller.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    go_on.set()
+    assert not closing.is_alive()
+
+
 def test_files_that_do_not_fit_together_change_nothing(authority: Authority) -> None:
     certificate, key = authority.issue("server")
     files = CertificateFiles(certificate, key, authority.ca)

@@ -48,8 +48,10 @@ class RenewingChannel(grpc.Channel):
         """Ends calls in flight and refuses new ones."""
         with self._lock:
             self._closed = True
-            for opened in (self._current, *self._retired):
-                opened.channel.close()
+            leaving = (self._current, *self._retired)
+        # Without the lock: a channel waits for its calls' ends, and those are told to `give_back`.
+        for opened in leaving:
+            opened.channel.close()
 
     def __enter__(self) -> RenewingChannel:
         return self

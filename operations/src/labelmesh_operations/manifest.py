@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from labelmesh_operations.storage import ObjectMissing
 from labelmesh_operations.target import Target
 
 FORMAT = 1
+_FILE_NAME = re.compile(r"(attached/)?[^/.\0][^/\0]*")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def write_manifest(target: Target, manifest: Manifest) -> None:
 
 
 def read_manifest(target: Target, backup: str) -> Manifest:
-    """Raises Damaged where a single byte of it is not as it was written, OperationError where there is none."""
+    """Raises Damaged where a single byte of it is not as it was written or a file lies elsewhere, OperationError where there is none."""
     where = f"{manifest_name(backup)} in {target.where}"
     try:
         content = target.read(manifest_name(backup))
@@ -105,6 +107,10 @@ def read_manifest(target: Target, backup: str) -> Manifest:
     manifest = _manifest(known)
     if manifest.encoded() != content or manifest.id != backup:
         raise Damaged(f"{where} is damaged: it is not as it was written.")
+    for file in manifest.files:
+        # Who can write to the target can also make the hash: a restore writes nowhere but where it was told to.
+        if not _FILE_NAME.fullmatch(file.name):
+            raise Damaged(f"{where} is damaged: {file.name!r} leads out of its folder.")
     return manifest
 
 

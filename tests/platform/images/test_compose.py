@@ -101,6 +101,14 @@ def test_secrets_are_files_and_each_sees_its_own() -> None:
         assert mounted == [f"secrets-{name}:/run/secrets/labelmesh:ro"]
 
 
+@pytest.mark.parametrize("name", ["objects", "gateway"])
+def test_a_volume_that_was_given_to_somebody_stays_theirs(name: str) -> None:
+    """Docker fills an empty volume with what the image has at its place, and gives it to whom that belongs there."""
+    (mounted,) = [volume for volume in SERVICES[name]["volumes"] if isinstance(volume, dict)]
+    assert mounted["source"] == name
+    assert mounted["volume"] == {"nocopy": True}
+
+
 def test_every_variable_is_in_the_example_and_the_reverse() -> None:
     text = "".join(path.read_text() for path in FILES)
     used = set(re.findall(r"\$\{(\w+)", text))

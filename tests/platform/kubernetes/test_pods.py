@@ -117,6 +117,16 @@ def test_containers_say_what_they_need_and_may_take() -> None:
                 assert _amount(volume["emptyDir"]["sizeLimit"]) > 0, title(where, workload)
 
 
+def test_a_pod_is_not_evicted_for_what_its_volumes_may_hold() -> None:
+    """Volumes on the node's disk count with what containers write: https://kubernetes.io/docs/concepts/storage/ephemeral-storage/."""
+    for where, workload in _workloads():
+        spec = pod_of(workload)["spec"]
+        running = [*spec["containers"], *(one for one in spec.get("initContainers", []) if one.get("restartPolicy") == "Always")]
+        allowed = sum(_amount(container["resources"]["limits"]["ephemeral-storage"]) for container in running)
+        folders = [volume["emptyDir"] for volume in spec.get("volumes", []) if "emptyDir" in volume]
+        assert sum(_amount(folder["sizeLimit"]) for folder in folders if folder.get("medium") != "Memory") < allowed, title(where, workload)
+
+
 AT_REST = {"auth": 115, "labeling": 125, "inference": 129, "gateway": 90, "modelserver": 612}
 
 

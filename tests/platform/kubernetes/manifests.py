@@ -49,6 +49,7 @@ def combinations() -> dict[str, tuple[str, tuple[str, ...]]]:
         "dev": ("overlays/dev", ()),
         "prod": ("overlays/prod", ()),
         "dev+monitoring+mtls": ("overlays/dev", tuple(name for name in ("monitoring", "mtls") if name in there)),
+        "dev+tracing+mtls": ("overlays/dev", ("tracing", "mtls")),
         "prod+rest": ("overlays/prod", tuple(name for name in _REST if name in there)),
         "dev+python": ("overlays/dev", ("modelserver-python",)),
         "backup+cnpg": ("base", ("backup", "cnpg")),

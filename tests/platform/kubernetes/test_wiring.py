@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.platform.kubernetes.manifests import (
     K8S,
@@ -252,3 +253,25 @@ def test_with_mtls_everybody_shows_a_certificate_and_knows_whom_to_let_in() -> N
             if name not in ("auth", "gateway"):
                 assert settings["LABELMESH_IDENTITY_JWKS_URL"].startswith("https://auth:9100/")
             assert {"server auth", "client auth"} <= set(certificate["spec"]["usages"])
+
+
+def test_with_mtls_the_collector_takes_spans_by_tls_for_the_name_that_it_is_called_by() -> None:
+    made = build("dev+tracing+mtls")
+    collector = made.one("Deployment", "collector")
+    (volume,) = [v for v in pod_of(collector)["spec"]["volumes"] if v["name"] == "tls"]
+    (mount,) = [m for m in main_container(collector)["volumeMounts"] if m["name"] == "tls"]
+    (certificate,) = [c for c in made.of("Certificate") if c["spec"]["secretName"] == volume["secret"]["secretName"]]
+    callers = [main_container(made.one("Deployment", service)) for service in SERVICES]
+    called = {settings_of(made, caller)["LABELMESH_OTLP_ENDPOINT"] for caller in callers}
+    gateway = settings_of(made, containers_of(made.one("Deployment", "gateway"))[0])
+    called |= {gateway["LABELMESH_GATEWAY_OTLP"], gateway["LABELMESH_GATEWAY_OTLP_HTTP"]}
+    assert {target.rpartition(":")[0] for target in called} <= set(certificate["spec"]["dnsNames"])
+    (added,) = [a for a in main_container(collector)["args"] if a.startswith("--config=yaml:")]
+    protocols = yaml.safe_load(added.removeprefix("--config=yaml:"))["receivers"]["otlp"]["protocols"]
+    files = {"cert_file": "tls.crt", "key_file": "tls.key", "client_ca_file": "ca.crt"}
+    for protocol in ("grpc", "http"):
+        assert {name: protocols[protocol]["tls"][name] for name in files} == {
+            name: f"{mount['mountPath']}/{file}" for name, file in files.items()
+        }
+        # cert-manager renews them while it runs.
+        assert protocols[protocol]["tls"]["reload_interval"] == "60s"

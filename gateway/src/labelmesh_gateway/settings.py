@@ -134,11 +134,12 @@ class GatewaySettings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("listen", "objects")
+    @field_validator("listen", "objects", "auth", "auth_ops", "labeling", "inference", "augment", "ops_listen", "otlp", "otlp_http")
     @classmethod
-    def _port_in_range(cls, value: str) -> str:
-        if not 0 < host_and_port(value)[1] < 65536:
-            raise ValueError(f"{value}: a port is between 1 and 65535")
+    def _ports_in_range(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for endpoint in (value,) if isinstance(value, str) else value or ():
+            if not 0 < host_and_port(endpoint)[1] < 65536:
+                raise ValueError(f"{endpoint}: a port is between 1 and 65535")
         return value
 
     @field_validator("public_origins")

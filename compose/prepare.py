@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 from labelmesh_operations.__main__ import main as operations
+from labelmesh_operations.modelfolder import EMPTY_CONFIG
 
 SECRETS = Path("/secrets")
 GIVEN = Path("/given")
 OWNED = Path("/owned")
 USER = 10001
-NO_MODELS = "# Written by labelmesh; changes by hand are lost. Remove this line to keep the file to yourself.\nmodel_config_list {\n}\n"
 
 
 def take_given() -> None:
@@ -42,7 +42,7 @@ def main() -> int:
     models = OWNED / "models" / "models.config"
     # The folder is another account's after the first start, and then the file is there.
     if not models.exists():
-        models.write_text(NO_MODELS)
+        models.write_bytes(EMPTY_CONFIG)
         os.chown(models, USER, USER)
     for folder in OWNED.iterdir():
         if folder.stat().st_uid != USER:

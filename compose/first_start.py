@@ -27,7 +27,8 @@ def main() -> int:
     status = make("admin", "admin", password)
     if status == 0 and os.environ.get("LABELMESH_DEMO") == "true":
         if os.environ.get("LABELMESH_BIND") not in ("127.0.0.1", "::1", "[::1]"):
-            print("No demo account: everybody knows its password, and the gateway is not on loopback (LABELMESH_BIND).", file=sys.stderr)
+            why = "everybody knows its password, and the gateway is not on loopback (LABELMESH_BIND)"
+            print(f"No demo account is made: {why}. If there is a guest from before, disable it.", file=sys.stderr)
         else:
             os.environ["LABELMESH_LOCAL_DEMO"] = "true"
             status = make("guest", "annotator", "123456", "--demo")

@@ -10,12 +10,14 @@ from tests.platform.consistency.house import DOCS
 from tests.platform.kubernetes.manifests import Build, Manifest
 
 _NAME = "app.kubernetes.io/name"
-_ROW = re.compile(r"^\| ([\w, -]+) \| ([\w, -]+) \| ([\d, ]+) \|", re.MULTILINE)
+_ROW = re.compile(r"^\| ([\w, -]+) \| ([\w, -]+) \| (any|[\d, ]+) \|", re.MULTILINE)
 EVERYBODY = "every pod"
+# What an implementation of the Gateway API runs for a Gateway, by the label that they have agreed on (GEP-1762).
+_OF_A_GATEWAY = "gateway.networking.k8s.io/gateway-name"
 
 
 class Arrow(NamedTuple):
-    """Somebody may open connections to a port of somebody."""
+    """Somebody may open connections to a port of somebody; port 0 is every one."""
 
     caller: str
     called: str
@@ -26,7 +28,7 @@ def arrows_of_the_design() -> set[Arrow]:
     """The table of docs/network.md."""
     table = (DOCS / "network.md").read_text()
     return {
-        Arrow(caller, called, int(port))
+        Arrow(caller, called, 0 if port == "any" else int(port))
         for callers, calleds, ports in _ROW.findall(table)
         for caller in callers.split(", ")
         for called in calleds.split(", ")
@@ -81,6 +83,8 @@ def _of_another_namespace(peer: dict[str, Any]) -> str:
 
 def _names(selector: dict[str, Any]) -> list[str]:
     labels = selector.get("matchLabels", {})
+    if _OF_A_GATEWAY in labels:
+        return ["proxies"]
     if _NAME in labels:
         return [labels[_NAME]]
     listed = [name for each in selector.get("matchExpressions", ()) if each["key"] == _NAME for name in each.get("values", ())]

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "ALERTS": "Prometheus, while an alert is pending or fires",
     "kubelet_volume_stats_available_bytes": "Kubernetes' nodes",
     "kubelet_volume_stats_capacity_bytes": "Kubernetes' nodes",
+    "kube_cronjob_created": "kube-state-metrics",
     "kube_cronjob_status_last_successful_time": "kube-state-metrics",
     "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp": "CloudNativePG",
     "tls_certificate_expiry_timestamp_seconds": "services with certificates (tests/integration/chassis/test_measures.py)",

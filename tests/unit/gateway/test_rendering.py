@@ -176,9 +176,9 @@ def test_headers_that_only_the_edge_may_set_are_taken_out_first(default: dict[st
     assert removed == ["x-labelmesh-", "x-envoy-"]
 
 
-def test_the_access_log_holds_no_credentials(default: dict[str, Any]) -> None:
+def test_the_access_log_holds_no_credentials_and_not_who_called(default: dict[str, Any]) -> None:
     logged = json.dumps(manager(default)["access_log"])
-    for secret in ("AUTHORIZATION", "COOKIE", "API-KEY", "%REQ(:PATH)%"):
+    for secret in ("AUTHORIZATION", "COOKIE", "API-KEY", "%REQ(:PATH)%", "DOWNSTREAM", "FORWARDED", "USER-AGENT", "REFERER", "PEER"):
         assert secret not in logged.upper()
     assert "%PATH(NQ:" in logged
 

@@ -14,8 +14,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hollow
 import sbom
@@ -122,7 +124,8 @@ def parts(image: str, out: Path, optimize: int) -> None:
     share = out / "usr" / "share" / "labelmesh"
     share.mkdir(parents=True)
     shutil.copy(HOUSE / "LICENSE", share / "LICENSE")
-    (share / "sbom.cdx.json").write_text(json.dumps(sbom.bill(image, site, system.owners()), indent=1) + "\n")
+    bill = sbom.bill(image, site, system.owners(), str(project(about["distribution"])["version"]))
+    (share / "sbom.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")
 
 
 def page() -> None:
@@ -143,17 +146,14 @@ def page() -> None:
 
 def own_distributions(folder: str) -> list[str]:
     """The distributions of ours that one needs, itself included; folders in this house."""
-    import tomllib
-
-    known = {tomllib.loads((HOUSE / name / "pyproject.toml").read_text())["project"]["name"]: name for name in present()}
+    known = {project(name)["name"]: name for name in present()}
     found: list[str] = []
     waiting = [folder]
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.append(name)
-            project = tomllib.loads((HOUSE / name / "pyproject.toml").read_text())["project"]
-            needs = [requirement_name(text) for text in project["dependencies"]]
+            needs = [requirement_name(text) for text in project(name)["dependencies"]]
             waiting += [known[need] for need in needs if need in known]
     return found
 
@@ -167,10 +167,14 @@ def requirement_name(text: str) -> str:
     return text[:end].lower().replace("_", "-")
 
 
-def wheel_name(folder: str) -> str:
-    import tomllib
+def project(folder: str) -> dict[str, Any]:
+    """What a distribution of ours says of itself."""
+    said: dict[str, Any] = tomllib.loads((HOUSE / folder / "pyproject.toml").read_text())["project"]
+    return said
 
-    return str(tomllib.loads((HOUSE / folder / "pyproject.toml").read_text())["project"]["name"]).replace("-", "_")
+
+def wheel_name(folder: str) -> str:
+    return str(project(folder)["name"]).replace("-", "_")
 
 
 def trim(site: Path) -> None:

@@ -21,7 +21,7 @@ class SystemPackage(Protocol):
     def architecture(self) -> str: ...
 
 
-def bill(image: str, site: Path, system: Sequence[SystemPackage], version: str = "0.1.0") -> dict[str, Any]:
+def bill(image: str, site: Path, system: Sequence[SystemPackage], version: str) -> dict[str, Any]:
     """The document. The same contents give the same document: its serial number is made of them, and it carries no time."""
     components = [*python_components(site), python_itself(), *debian_components(system)]
     digest = hashlib.sha256(json.dumps([image, components], sort_keys=True).encode()).hexdigest()

@@ -87,7 +87,9 @@ def _described_alone(failure: BaseException) -> list[str]:
 
 
 def configure_logging(service: str, level: str) -> None:
-    """Sends every log of this process to standard error as JSON, also what Python itself would write there. For `__main__` alone."""
+    """Sends every log of this process to standard error as JSON, also what Python itself would write there of other threads and of what it
+    clears away. A program that ends by an exception still says so in Python's own words, to whoever started it. For `__main__` alone.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service, whole=level == "debug"))
     root = logging.getLogger()

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
+from tests.integration.chassis.service import until
 from tests.support.certificates import Authority
 from tests.support.stores import StoreAddress
 
@@ -34,14 +35,6 @@ def database(postgres: Postgres) -> Iterator[Database]:
     made = Database(postgres.admin_url, application_name="measures", pool_size=2)
     yield made
     made.close()
-
-
-def until(is_so: object, timeout_s: float = 10) -> None:
-    assert callable(is_so)
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_pool_tells_its_size_what_is_in_use_and_who_waits(registry: CollectorRegistry, database: Database) -> None:

@@ -257,7 +257,8 @@ class BucketTarget(Target):
             ended.set()
             keeper.join(30)
             with suppress(OperationError):
-                self.remove(_LOCK)
+                if self._holder() == me:
+                    self.remove(_LOCK)
 
     def _hold(self, me: str) -> None:
         self._bucket.put_bytes(self._prefix + _LOCK, json.dumps({"holder": me, "time": time.time()}).encode())
@@ -272,7 +273,9 @@ class BucketTarget(Target):
     def _keep(self, me: str, ended: threading.Event) -> None:
         while not ended.wait(_LOCK_SECONDS / 10):
             with suppress(OperationError):
-                self._hold(me)
+                # Another's, who took it for nobody's because this process slept for too long, stays.
+                if self._holder() in (me, None):
+                    self._hold(me)
 
     def clear_left_overs(self) -> None:
         """There are none: an object appears whole."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from labelmesh_operations.postgres import ServiceDatabase, Snapshot
 from labelmesh_operations.progress import Progress
 from labelmesh_operations.references import REFERENCES
 from labelmesh_operations.retention import contents, listed
-from labelmesh_operations.target import FolderTarget, Target
+from labelmesh_operations.target import BucketTarget, FolderTarget, Target
 from labelmesh_operations.verify import verify
 
 from tests.integration.operations.meshes import Mesh
@@ -134,6 +136,17 @@ def test_two_at_once_do_not_disturb_one_another(mesh: Mesh, target: Target, quie
     with target.lock(), pytest.raises(Busy, match="Another command"):
         make_backup(Source(mesh.databases, mesh.bucket), target, quiet)
     make_backup(Source(mesh.databases, mesh.bucket), target, quiet)
+
+
+def test_a_lock_in_a_bucket_that_another_has_taken_over_is_left_to_it(empty: Mesh) -> None:
+    target = BucketTarget(empty.bucket, "backups")
+    taken = json.dumps({"holder": "another", "time": time.time()}).encode()
+    with target.lock():
+        # As when this process slept for longer than its lock is good for.
+        empty.bucket.put_bytes("backups/lock.json", taken)
+    assert target.read("lock.json") == taken
+    with pytest.raises(Busy, match="another"), target.lock():
+        pass
 
 
 def test_a_folder_of_somebody_else_is_left_alone(mesh: Mesh, tmp_path: Path, quiet: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import urllib.error
@@ -136,13 +137,10 @@ def _ops(service: Service) -> int:
 
 
 def _refused(target: str) -> bool:
-    caller = Caller(target)
+    """Whether nobody listens there any more."""
+    host, _, port = target.rpartition(":")
     try:
-        caller.get(timeout=0.3)
-    except Unavailable:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except ConnectionError:  # refused, or ended while it waited to be taken
         return True
-    except MeshError:
-        return False
-    finally:
-        caller.close()
     return False

@@ -236,7 +236,8 @@ def trace_statements(engine: Engine) -> None:
     def after(_connection: Any, cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
         begun: Part | None = getattr(context, "labelmesh_part", None)
         if begun is not None:
-            begun.tell({"db.response.returned_rows": max(0, cursor.rowcount)})
+            if cursor.description is not None:  # of what answers with rows alone
+                begun.tell({"db.response.returned_rows": max(0, cursor.rowcount)})
             begun.end()
 
     def failed(found: Any) -> None:

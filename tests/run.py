@@ -61,6 +61,9 @@ def _python_sources() -> list[str]:
         HOUSE / "images",
         HOUSE / "compose",
         HOUSE / "docs",
+        HOUSE / "monitoring",
+        HOUSE / ".github" / "one_label.py",
+        HOUSE / "k8s" / "components" / "models-from-objects" / "refetch.py",
         HOUSE / "protos" / "generate.py",
         HOUSE / "mesh",
     ]

@@ -128,11 +128,17 @@ def test_rules_are_evaluated_without_an_error(prometheus: Prometheus) -> None:
 
 
 def test_every_metric_that_dashboards_and_rules_name_is_told_by_some_part(prometheus: Prometheus) -> None:
-    there = prometheus.names()
     asked = {name: place for place, expressions in _expressions().items() for each in expressions for name in metrics_of(each)}
     assert len(asked) > 60
-    missing = {name: place for name, place in asked.items() if name not in there and name not in ELSEWHERE}
-    assert {name: place for name, place in missing.items() if not FAILED.fullmatch(name)} == {}
+    deadline = time.monotonic() + 45
+    while True:
+        there = prometheus.names()
+        missing = {name: place for name, place in asked.items() if name not in there and name not in ELSEWHERE and not FAILED.fullmatch(name)}
+        # A rule that asks for what another rule records has something to say a round later, and on a busy machine some rounds.
+        if not missing or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    assert missing == {}
     # The codes that were answered are counted under the names and labels that those have which were not.
     assert prometheus.query('envoy_cluster_grpc_0{edge_service!="",edge_method="LeaseImage"}')
     # Nothing is excused that is there, or that nobody asks for.

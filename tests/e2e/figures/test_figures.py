@@ -133,7 +133,9 @@ def test_every_metric_that_dashboards_and_rules_name_is_told_by_some_part(promet
     deadline = time.monotonic() + 45
     while True:
         there = prometheus.names()
-        missing = {name: place for name, place in asked.items() if name not in there and name not in ELSEWHERE and not FAILED.fullmatch(name)}
+        missing = {
+            name: place for name, place in asked.items() if name not in there and name not in ELSEWHERE and not FAILED.fullmatch(name)
+        }
         # A rule that asks for what another rule records has something to say a round later, and on a busy machine some rounds.
         if not missing or time.monotonic() > deadline:
             break

@@ -53,7 +53,8 @@ class Mesh:
         return self.urls[service].replace("postgresql+psycopg2://", "postgresql://")
 
     def sql(self, service: str, statement: str, *values: object) -> list[tuple[object, ...]]:
-        connection = psycopg2.connect(self.dsn(service))
+        # Under the command's own name: a restore refuses to begin while anybody else is connected, and tests look while it does.
+        connection = psycopg2.connect(self.dsn(service), application_name="labelmesh-operations")
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(statement, values or None)
@@ -102,7 +103,8 @@ class Mesh:
             deadline = time.monotonic() + 60
             try:
                 while not when():
-                    assert process.poll() is None and time.monotonic() < deadline
+                    assert process.poll() is None, f"it ended with status {process.poll()}"
+                    assert time.monotonic() < deadline
                     time.sleep(0.002)
             finally:
                 process.kill()

@@ -1,6 +1,6 @@
 // Signing in: as a page of its own, and as a dialog over the work when the session ended under somebody's hands.
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ThemeButton } from "../account/menu";
 import { useApp } from "../app";
 import type { User } from "../gen/labelmesh/auth/v1/users_pb";
@@ -10,19 +10,15 @@ import { Dialog, Field, Trouble } from "../ui/parts";
 import type { Ending } from "./keeper";
 
 function useCountdown(ms: number | null, started: unknown): number {
-  const [left, setLeft] = useState(0);
+  // Known in the very render that shows the refusal: the button must not be there to be pressed for a moment.
+  const end = useMemo(() => (ms === null ? null : Date.now() + ms), [ms, started]);
+  const [, tick] = useState(0);
   useEffect(() => {
-    if (ms === null) {
-      setLeft(0);
-      return;
-    }
-    const end = Date.now() + ms;
-    const tick = (): void => setLeft(Math.max(0, Math.ceil((end - Date.now()) / 1000)));
-    tick();
-    const timer = setInterval(tick, 250);
+    if (end === null) return;
+    const timer = setInterval(() => tick((ticks) => ticks + 1), 250);
     return () => clearInterval(timer);
-  }, [ms, started]);
-  return left;
+  }, [end]);
+  return end === null ? 0 : Math.max(0, Math.ceil((end - Date.now()) / 1000));
 }
 
 function SignInForm(props: { name?: string; submitText: string }): JSX.Element {

@@ -90,12 +90,11 @@ class Engine:
 
     def import_folder(self, folder: Path, name: str, excluded: Sequence[str] = ()) -> None:
         """Makes an image of a folder."""
-        packing = subprocess.Popen(
-            ["tar", "-C", str(folder), *(f"--exclude={pattern}" for pattern in excluded), "-c", "."], stdout=subprocess.PIPE
-        )
-        assert packing.stdout is not None
-        run("docker", "import", "-", name, env=self.environment, stdin=packing.stdout)
-        assert packing.wait() == 0
+        command = ["tar", "-C", str(folder), *(f"--exclude={pattern}" for pattern in excluded), "-c", "."]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as packing:
+            assert packing.stdout is not None
+            run("docker", "import", "-", name, env=self.environment, stdin=packing.stdout)
+        assert packing.returncode == 0
 
     def build(self, name: str, recipe: Path, context: Path, target: str = "", **arguments: str) -> None:
         """Builds an image; there is no network in it."""

@@ -28,8 +28,6 @@ _log = logging.getLogger(__name__)
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # A stop waits no longer for the collector than this.
 MOST_STOP_S = 2.0
-# How long a collector that is away is waited for, with the spans that came meanwhile in a queue of bounded length.
-_EXPORT_S = 5.0
 # Between two lines that say that the collector is away.
 _QUIET_S = 60.0
 _KINDS = {"CLIENT": SpanKind.CLIENT, "INTERNAL": SpanKind.INTERNAL}
@@ -38,14 +36,14 @@ _KINDS = {"CLIENT": SpanKind.CLIENT, "INTERNAL": SpanKind.INTERNAL}
 class Spans:
     """Makes spans and sends them in batches, in a thread of its own. What the collector does not take is dropped; no call waits for it."""
 
-    def __init__(self, service: str, settings: ServiceSettings) -> None:
+    def __init__(self, service: str, settings: ServiceSettings, export_s: float) -> None:
         if settings.otlp_endpoint is None:
             raise ValueError("there is no collector to send traces to")
         # The SDK says once for every batch what `_Exporter` says once a minute.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         about = {"service.name": service, "service.namespace": "labelmesh", "service.version": _version(service)}
         resource = Resource.create({**about, "service.instance.id": f"{socket.gethostname()}-{os.getpid()}"})
-        self._exporter = _Exporter(settings)
+        self._exporter = _Exporter(settings, export_s)
         self._provider = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(settings.trace_ratio), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter, max_queue_size=4096, schedule_delay_millis=1000))
         self._tracer = self._provider.get_tracer("labelmesh")
@@ -82,7 +80,8 @@ class Spans:
 class _Exporter(SpanExporter):
     """OTLP over gRPC (https://opentelemetry.io/docs/specs/otlp), by the service's own certificate where it has one."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, export_s: float) -> None:
+        self._export_s = export_s
         self._endpoint = settings.otlp_endpoint or ""
         # A collector that comes back is found within a second.
         options = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1_000), ("grpc.enable_http_proxy", 0)]
@@ -95,7 +94,7 @@ class _Exporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
-            self._export(encode_spans(spans), timeout=_EXPORT_S, wait_for_ready=True)
+            self._export(encode_spans(spans), timeout=self._export_s, wait_for_ready=True)
         except (grpc.RpcError, ValueError) as failure:
             # ValueError: the channel is closed.
             self._say(failure, len(spans))

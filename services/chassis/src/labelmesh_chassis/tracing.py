@@ -55,14 +55,17 @@ _current: ContextVar[Span | None] = ContextVar("current_span", default=None)
 _spans: Spans | None = None
 
 
-def start_tracing(service: str, settings: ServiceSettings) -> Tracing | None:
-    """Makes traces of this process from now on where a collector is set, else returns None. For `__main__` alone, before parts are made."""
+def start_tracing(service: str, settings: ServiceSettings, *, export_s: float = 5.0) -> Tracing | None:
+    """Makes traces of this process from now on where a collector is set, else returns None. For `__main__` alone, before parts are made.
+
+    The collector has `export_s` seconds to take what it is sent.
+    """
     global _spans
     if settings.otlp_endpoint is None:
         return None
     from labelmesh_chassis.spans import Spans
 
-    _spans = Spans(service, settings)
+    _spans = Spans(service, settings, export_s)
     return Tracing(_spans)
 
 
